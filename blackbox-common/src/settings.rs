@@ -1,0 +1,43 @@
+//! What the daemon tells the programs before they are loaded, as one frozen global.
+
+/// Words in the errno mask: bit `e` of it set means "error `e` is ignored".
+pub const ERRNO_WORDS: usize = 4;
+
+/// [`Settings::cgroup_via`]: the process's cgroup in the unified (v2) hierarchy.
+pub const VIA_UNIFIED: u32 = 0;
+/// [`Settings::cgroup_via`]: the cgroup of its memory controller (v1 and hybrid hosts).
+pub const VIA_MEMORY: u32 = 1;
+
+/// Settings of the kernel programs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Errors that are neither recorded nor counted.
+    pub errno_ignored: [u64; ERRNO_WORDS],
+    /// ns of bucket one recorded system call costs: 1e9 / (records per second and cgroup).
+    pub syscall_cost: u64,
+    /// ns of bucket that may be saved up: cost × burst.
+    pub syscall_burst: u64,
+    /// How a process's cgroup is found: `VIA_*`.
+    pub cgroup_via: u32,
+    /// Id of the watched cgroup hierarchy (`cgroup_root.hierarchy_id`; 0 is the unified one).
+    pub hierarchy: u32,
+    /// The recorder's own pid: its own failing calls are not recorded, or its map walks would fill the window.
+    pub own_tgid: u32,
+    /// Unused, zero.
+    pub pad: u32,
+}
+const _: () = assert!(size_of::<Settings>() == 64);
+
+impl Settings {
+    /// All zero: what the object holds until the daemon fills it in.
+    pub const ZERO: Self = Self {
+        errno_ignored: [0; ERRNO_WORDS],
+        syscall_cost: 0,
+        syscall_burst: 0,
+        cgroup_via: 0,
+        hierarchy: 0,
+        own_tgid: 0,
+        pad: 0,
+    };
+}

@@ -1,0 +1,43 @@
+//! System calls that failed, and the account each cgroup has for them.
+
+use crate::header::Header;
+
+/// [`SyscallRecord::flags`]: a 32-bit (compat) call; `nr` is of the other table.
+pub const SYSCALL_COMPAT: u16 = 1;
+
+/// A system call returned an error that passed the filter (tracepoint `sys_exit`). The only kind in BULK.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SyscallRecord {
+    pub header: Header,
+    /// The first three arguments as the registers held them; pointers are not followed.
+    pub args: [u64; 3],
+    /// Number of the call on this architecture.
+    pub nr: u32,
+    /// The error, 1–255.
+    pub errno: u16,
+    /// `SYSCALL_*` bits.
+    pub flags: u16,
+}
+const _: () = assert!(size_of::<SyscallRecord>() == 96);
+
+/// Errors counted one by one: 0 is "any larger", 1–135 are themselves (Linux's own end at 133).
+pub const ERRNO_SLOTS: usize = 136;
+
+/// What one cgroup's failing system calls cost and met, since its first one. Shared by all CPUs.
+/// `attempted` never stops; the difference to what was recorded is counted by cause.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SyscallAccount {
+    /// Token bucket as a "theoretical arrival time", ns of boot time (GCRA, ITU-T I.371).
+    pub bucket: u64,
+    /// Failures that passed the errno filter.
+    pub attempted: u64,
+    /// Of these, not recorded because the bucket was empty.
+    pub throttled: u64,
+    /// Of these, not recorded because the ring was full.
+    pub ring_full: u64,
+    /// `attempted`, by error.
+    pub by_errno: [u64; ERRNO_SLOTS],
+}
+const _: () = assert!(size_of::<SyscallAccount>() == 1120);

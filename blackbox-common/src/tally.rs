@@ -1,0 +1,18 @@
+//! Exact counts the kernel programs keep, one per CPU, so that every loss is known.
+
+use crate::header::Kind;
+
+/// Per-CPU counters. For each kind: `attempted = tried + throttled`, `tried = recorded + ring_full`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Tally {
+    /// Records for which room in a ring was asked, by kind.
+    pub tried: [u64; Kind::COUNT],
+    /// Of these, refused because the ring was full.
+    pub ring_full: [u64; Kind::COUNT],
+    /// Failing system calls not recorded because their cgroup's bucket was empty.
+    pub throttled: u64,
+    /// Failing system calls (recorded or not) whose cgroup found no place in the accounts.
+    pub unaccounted: u64,
+}
+const _: () = assert!(size_of::<Tally>() == 128);
