@@ -1,0 +1,43 @@
+//! `cargo xtask check`: formatting, lints and documentation. Needs no BPF toolchain.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+
+use crate::cargo::cargo;
+use crate::exec::{self, step};
+
+/// `cargo xtask check`.
+#[derive(clap::Args, Debug)]
+pub struct Options {}
+
+/// Runs every check; the first that fails ends the command.
+///
+/// # Errors
+/// rustfmt or clippy is missing, or a check fails.
+pub fn run(_options: &Options) -> Result<ExitCode> {
+    for tool in ["fmt", "clippy"] {
+        ensure!(
+            exec::works(cargo().args([tool, "--version"])),
+            "`cargo {tool}` is missing: run `cargo xtask setup`"
+        );
+    }
+    step("check: formatting", || {
+        exec::run(cargo().args(["fmt", "--all", "--check"]))
+    })?;
+    step("check: lints", || {
+        exec::run(
+            cargo()
+                .args(["clippy", "--workspace", "--all-targets", "--all-features"])
+                .args(["--", "-D", "warnings"]),
+        )
+    })?;
+    step("check: documentation", || {
+        exec::run(
+            cargo()
+                .args(["doc", "--workspace", "--no-deps"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}

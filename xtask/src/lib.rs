@@ -1,0 +1,19 @@
+//! BlackBox's development commands, one file each, and the stage on which deaths are played.
+//!
+//! In reading order: what every command uses, the commands, then the stage (also used by the daemon's root tests).
+
+mod cargo;
+mod exec;
+mod output;
+pub mod timing;
+
+pub mod setup;
+mod toolchain;
+
+pub mod build_ebpf;
+pub mod check;
+pub mod test;
+
+pub mod deaths;
+pub mod demo;
+pub mod stage;

@@ -1,0 +1,49 @@
+//! `cargo xtask`: everything a developer or CI runs, beside plain cargo.
+#![expect(
+    clippy::print_stderr,
+    reason = "a command line program says why it failed"
+)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{build_ebpf, check, demo, setup, test};
+
+/// BlackBox's development commands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing to build the kernel programs and the daemon.
+    Setup(setup::Options),
+    /// Build the kernel object that the daemon embeds.
+    BuildEbpf(build_ebpf::Options),
+    /// Formatting, lints and documentation; warnings are errors.
+    Check(check::Options),
+    /// Every test, with the root tests where root and BPF are available.
+    Test(test::Options),
+    /// Stage deaths, and compare each report with the truth.
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Task::Setup(options) => setup::run(&options),
+        Task::BuildEbpf(options) => build_ebpf::run(&options),
+        Task::Check(options) => check::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::Demo(options) => demo::run(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
