@@ -1,0 +1,281 @@
+//! Who is who: cgroup id → container, systemd unit or plain cgroup; process → executable. Kept past death.
+//!
+//! Fed by the walk at start and by lifecycle records, so a name is known before anything runs inside and
+//! stays known as long as the window can speak of it. Pure: no file is read here.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::record::{BootTime, CgroupId, Event, ProcessKey, Record};
+
+/// Most executables remembered; on a node with more live programs, later ones have none.
+const MAX_EXES: usize = 65_536;
+/// Length of a container id: a SHA-256 in hex (OCI runtimes, docker, containerd, CRI-O).
+const CONTAINER_ID_LEN: usize = 64;
+/// As many digits of a container id are enough to show.
+const SHORT_ID_LEN: usize = 12;
+
+/// What a cgroup is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The root of the hierarchy: the host itself.
+    Root,
+    Container {
+        id: String,
+        pod_uid: Option<String>,
+    },
+    /// A systemd service or scope, by name.
+    Unit(String),
+    /// Any other cgroup, by path.
+    Plain(String),
+}
+
+impl Place {
+    /// Understands a path of the watched hierarchy: `kubepods` trees of both cgroup drivers, docker, podman
+    /// and CRI-O scopes, systemd units (layouts as in the containerd, CRI-O and systemd documentation).
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() {
+            return Self::Root;
+        }
+        let pod_uid = parts.iter().rev().find_map(|part| pod_uid(part));
+        if let Some(id) = parts.iter().rev().find_map(|part| container_id(part)) {
+            return Self::Container {
+                id: id.to_owned(),
+                pod_uid,
+            };
+        }
+        let unit = |part: &&&str| part.ends_with(".service") || part.ends_with(".scope");
+        match parts.iter().rev().find(unit) {
+            Some(unit) => Self::Unit((*unit).to_owned()),
+            None => Self::Plain(path.to_owned()),
+        }
+    }
+
+    /// In words, as reports show it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Root => "the host (root cgroup)".to_owned(),
+            Self::Container { id, pod_uid: None } => format!("container {}", short(id)),
+            Self::Container {
+                id,
+                pod_uid: Some(uid),
+            } => {
+                format!("container {} of pod {uid}", short(id))
+            }
+            Self::Unit(unit) => format!("host unit {unit}"),
+            Self::Plain(path) => format!("cgroup {path}"),
+        }
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..SHORT_ID_LEN).unwrap_or(id)
+}
+
+/// `<64 hex>`, or that behind a runtime's prefix and before `.scope`.
+fn container_id(part: &str) -> Option<&str> {
+    let part = part.strip_suffix(".scope").unwrap_or(part);
+    let id = part.rsplit('-').next()?;
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (id.len() == CONTAINER_ID_LEN && id.bytes().all(hex)).then_some(id)
+}
+
+/// `pod<uid>` (cgroupfs driver) or `kubepods-…-pod<uid with _>.slice` (systemd driver).
+fn pod_uid(part: &str) -> Option<String> {
+    let part = part.strip_suffix(".slice").unwrap_or(part);
+    let (before, uid) = part.rsplit_once("pod")?;
+    let kube = before.is_empty() || before.starts_with("kubepods");
+    (kube && uid.len() >= 32).then(|| uid.replace('_', "-"))
+}
+
+/// A cgroup that is or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Path in the watched hierarchy.
+    pub path: String,
+    pub place: Place,
+}
+
+/// The names at one moment; cheap to clone, and of no effect on later changes.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    cgroups: Arc<HashMap<CgroupId, Known>>,
+    exes: Arc<HashMap<ProcessKey, String>>,
+}
+
+impl Names {
+    #[must_use]
+    pub fn cgroup(&self, id: CgroupId) -> Option<&Known> {
+        self.cgroups.get(&id)
+    }
+
+    /// The cgroup in words; an unknown one by its id.
+    #[must_use]
+    pub fn describe(&self, id: CgroupId) -> String {
+        match self.cgroup(id) {
+            Some(known) => known.place.describe(),
+            None => format!(
+                "cgroup #{} (created and named before recording began)",
+                id.0
+            ),
+        }
+    }
+
+    /// The path given to the process's last `execve`, if recording saw it.
+    #[must_use]
+    pub fn exe(&self, key: ProcessKey) -> Option<&str> {
+        self.exes.get(&key).map(String::as_str)
+    }
+}
+
+/// The names, kept up to date.
+#[derive(Debug, Default)]
+pub struct Identities {
+    names: Names,
+    /// What is gone, and since when.
+    cgroups_gone: VecDeque<(BootTime, CgroupId)>,
+    processes_gone: VecDeque<(BootTime, ProcessKey)>,
+}
+
+impl Identities {
+    /// Adds a cgroup found by the walk at start.
+    pub fn add(&mut self, id: CgroupId, path: &str) {
+        let known = Known {
+            path: path.to_owned(),
+            place: Place::of(path),
+        };
+        Arc::make_mut(&mut self.names.cgroups).insert(id, known);
+    }
+
+    /// Learns from a record.
+    pub fn observe(&mut self, record: &Record) {
+        match (
+            &record.event,
+            record.subject.cgroup(),
+            record.subject.process(),
+        ) {
+            (Event::CgroupCreated { path }, Some(id), _) => self.add(id, path),
+            (Event::CgroupRemoved { path }, Some(id), _) => {
+                if self.names.cgroup(id).is_none() {
+                    self.add(id, path);
+                }
+                self.cgroups_gone.push_back((record.at, id));
+            }
+            (Event::Exec(exec), _, Some(process)) if self.names.exes.len() < MAX_EXES => {
+                Arc::make_mut(&mut self.names.exes).insert(process.key, exec.exe.clone());
+            }
+            (Event::Exit(_), _, Some(process)) if self.names.exes.contains_key(&process.key) => {
+                self.processes_gone.push_back((record.at, process.key));
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets what was gone before `horizon`.
+    pub fn forget_before(&mut self, horizon: BootTime) {
+        while self
+            .cgroups_gone
+            .front()
+            .is_some_and(|(at, _)| *at < horizon)
+        {
+            if let Some((_, id)) = self.cgroups_gone.pop_front() {
+                Arc::make_mut(&mut self.names.cgroups).remove(&id);
+            }
+        }
+        while self
+            .processes_gone
+            .front()
+            .is_some_and(|(at, _)| *at < horizon)
+        {
+            if let Some((_, key)) = self.processes_gone.pop_front() {
+                Arc::make_mut(&mut self.names.exes).remove(&key);
+            }
+        }
+    }
+
+    /// The names as they are now.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "3f2a91b0c4d53f2a91b0c4d53f2a91b0c4d53f2a91b0c4d53f2a91b0c4d5abcd";
+    const UID: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+
+    fn container(path: &str) -> (String, Option<String>) {
+        match Place::of(path) {
+            Place::Container { id, pod_uid } => (id, pod_uid),
+            other => panic!("{path} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn containers_of_every_layout() {
+        let uid = Some(UID.to_owned());
+        let escaped = UID.replace('-', "_");
+        let systemd = format!(
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{escaped}.slice/cri-containerd-{ID}.scope"
+        );
+        let guaranteed = format!("/kubepods.slice/kubepods-pod{escaped}.slice/crio-{ID}.scope");
+        for (path, pod) in [
+            (systemd, uid.clone()),
+            (guaranteed, uid.clone()),
+            (format!("/kubepods/besteffort/pod{UID}/{ID}"), uid),
+            (format!("/system.slice/docker-{ID}.scope"), None),
+            (format!("/docker/{ID}"), None),
+            (format!("/machine.slice/libpod-{ID}.scope/container"), None),
+        ] {
+            assert_eq!(container(&path), (ID.to_owned(), pod), "{path}");
+        }
+    }
+
+    #[test]
+    fn units_and_plain_cgroups() {
+        assert_eq!(Place::of("/"), Place::Root);
+        assert_eq!(
+            Place::of("/system.slice/nginx.service"),
+            Place::Unit("nginx.service".to_owned())
+        );
+        assert_eq!(
+            Place::of("/blackbox/podium"),
+            Place::Plain("/blackbox/podium".to_owned())
+        );
+    }
+
+    #[test]
+    fn names_outlive_their_cgroup_until_the_horizon() {
+        let mut identities = Identities::default();
+        let id = CgroupId(7);
+        let record = |at, event| Record {
+            at: BootTime(at),
+            subject: crate::record::Subject::Cgroup(id),
+            event,
+        };
+        identities.observe(&record(
+            10,
+            Event::CgroupCreated {
+                path: "/a".to_owned(),
+            },
+        ));
+        identities.observe(&record(
+            20,
+            Event::CgroupRemoved {
+                path: "/a".to_owned(),
+            },
+        ));
+        identities.forget_before(BootTime(20));
+        assert_eq!(identities.names().describe(id), "cgroup /a");
+        let kept = identities.names().clone();
+        identities.forget_before(BootTime(21));
+        assert!(identities.names().cgroup(id).is_none());
+        assert_eq!(kept.describe(id), "cgroup /a");
+    }
+}

@@ -1,0 +1,21 @@
+//! BlackBox: a node flight recorder that says who killed it, and why.
+//!
+//! How a death becomes a report; the modules in reading order:
+//!
+//! ```text
+//!  kernel rings ─► sources::ebpf   ─┐
+//!  /proc ────────► sources::procfs  ├─ Feed ─► recorder ── Window ── Trigger ─► Incident
+//!  cgroupfs ─────► sources::cgroup ─┘ bounded,                                     │ Case: a slice of
+//!                                    loss counted                                  ▼ sealed segments
+//!                        destinations: file · stdout · http ◄─ Formatter ◄─ verdict ─► report
+//! ```
+//!
+//! `window`, `incident`, `verdict` and `report` are pure: they read no clock, do no IO, take no lock and never
+//! await. `recorder` is the one task that owns the window. `app` wires the parts and drains them at the end.
+
+pub mod record;
+
+pub mod identity;
+
+pub mod clock;
+pub mod words;

@@ -1,0 +1,172 @@
+//! What the recorder says of itself: classes and lanes to count by, losses, and the states of its sources.
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of record, for counting and for losses. One row each in a report's completeness table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    Exec,
+    Exit,
+    Signal,
+    Oom,
+    CgroupLifecycle,
+    FailedCall,
+    CallCounts,
+    NodeSample,
+    CgroupSample,
+    /// What the recorder says of itself: tallies, gaps, source states.
+    Recorder,
+}
+
+impl Class {
+    /// Every class, in the order reports list them.
+    pub const ALL: [Self; 10] = [
+        Self::Exec,
+        Self::Exit,
+        Self::Signal,
+        Self::Oom,
+        Self::CgroupLifecycle,
+        Self::FailedCall,
+        Self::CallCounts,
+        Self::NodeSample,
+        Self::CgroupSample,
+        Self::Recorder,
+    ];
+
+    /// The name used in reports and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exec => "exec",
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::Oom => "oom",
+            Self::CgroupLifecycle => "cgroup_lifecycle",
+            Self::FailedCall => "failed_call",
+            Self::CallCounts => "call_counts",
+            Self::NodeSample => "node_sample",
+            Self::CgroupSample => "cgroup_sample",
+            Self::Recorder => "recorder",
+        }
+    }
+
+    /// The lane its records live in.
+    #[must_use]
+    pub fn lane(self) -> LaneName {
+        match self {
+            Self::Exec
+            | Self::Exit
+            | Self::Signal
+            | Self::Oom
+            | Self::CgroupLifecycle
+            | Self::Recorder => LaneName::Decisive,
+            Self::FailedCall | Self::CallCounts | Self::NodeSample | Self::CgroupSample => {
+                LaneName::Bulk
+            }
+        }
+    }
+}
+
+/// The two lanes of the window (and of the feed). Bulk records can never evict decisive ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneName {
+    Decisive,
+    Bulk,
+}
+
+/// Where records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceName {
+    Ebpf,
+    Procfs,
+    Cgroup,
+    Kube,
+    Sidecar,
+}
+
+impl SourceName {
+    /// The name used in reports, logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ebpf => "ebpf",
+            Self::Procfs => "procfs",
+            Self::Cgroup => "cgroup",
+            Self::Kube => "kube",
+            Self::Sidecar => "sidecar",
+        }
+    }
+}
+
+/// Whether a part works. A part that fails is degraded by name; it never ends the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state", content = "why")]
+pub enum Health {
+    Ok,
+    /// Works, less well than it could.
+    Degraded(String),
+    /// Switched off.
+    Disabled(String),
+    Failed(String),
+}
+
+/// A source's state from this instant on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    pub source: SourceName,
+    #[serde(with = "StoredHealth")]
+    pub health: Health,
+}
+
+/// [`Health`] as records keep it. The `state`/`why` form of reports needs a format that names its fields; what
+/// it writes to postcard cannot be read again.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Health")]
+enum StoredHealth {
+    Ok,
+    Degraded(String),
+    Disabled(String),
+    Failed(String),
+}
+
+/// Records that were made and are not in the window, since the previous gap of the same kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub class: Class,
+    pub cause: LossCause,
+    /// How many, exactly.
+    pub count: u64,
+}
+
+/// Why a record is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossCause {
+    /// Its cgroup had used up its rate; the counts went on.
+    Throttled,
+    /// The kernel ring was full.
+    RingFull,
+    /// The queue to the recorder was full.
+    FeedFull,
+    /// It did not decode.
+    Malformed,
+    /// Its cgroup had used up its share of the window.
+    Share,
+}
+
+impl LossCause {
+    /// The name used in reports and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::RingFull => "ring_full",
+            Self::FeedFull => "feed_full",
+            Self::Malformed => "malformed",
+            Self::Share => "share",
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Records: one fact, at one instant of boot time, about one subject. The words every other part speaks.
+//!
+//! Made by the sources, kept (postcard-encoded) by the window, read again by verdict and report. A record
+//! holds what was observed and nothing concluded. What was not observed is `None`, never 0.
+
+mod account;
+mod kernel;
+mod sample;
+mod subject;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use account::{Class, Gap, Health, LaneName, LossCause, SourceName, SourceState};
+pub use kernel::{
+    CallCounts, Exec, Exit, FailedCall, KernelTally, MemoryLevel, Oom, Signal, SignalSent,
+    TallyRow, WaitStatus,
+};
+pub use sample::{
+    CgroupSample, CpuTimes, CpuUsage, DiskCounters, IoCounters, MemoryUse, NetworkCounters,
+    NodeCpu, NodeDisks, NodeLoad, NodeMemory, NodeNetwork, Pids, Pressure, Stall, Throttling,
+};
+pub use subject::{CgroupId, Comm, Process, ProcessKey, Subject};
+
+/// An instant of `CLOCK_BOOTTIME`, in nanoseconds. The only time used for order and retention.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct BootTime(pub u64);
+
+impl BootTime {
+    /// This instant minus `by`, not before boot.
+    #[must_use]
+    pub fn minus(self, by: std::time::Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(by)))
+    }
+
+    /// This instant plus `by`.
+    #[must_use]
+    pub fn plus(self, by: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(nanos(by)))
+    }
+
+    /// Time from `earlier` to this instant; zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A record's number in its window, from 1, in order of arrival. What a verdict cites. Shown (and serialised) as
+/// `r17`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub u64);
+
+impl Serialize for RecordId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+/// One fact, at one instant, about one subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// When it happened (not when it arrived).
+    pub at: BootTime,
+    /// Who it is about.
+    pub subject: Subject,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened. The one list of everything the recorder can hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The subject replaced its program.
+    Exec(Exec),
+    /// The subject died.
+    Exit(Exit),
+    /// The subject was sent a signal.
+    Signal(SignalSent),
+    /// The OOM killer chose the subject.
+    Oom(Oom),
+    /// A cgroup was created (or found at start), with its path in the watched hierarchy.
+    CgroupCreated { path: String },
+    /// A cgroup was removed.
+    CgroupRemoved { path: String },
+    /// A system call of the subject failed.
+    FailedCall(FailedCall),
+    /// A cgroup's failing system calls by error since its previous such record.
+    CallCounts(CallCounts),
+    /// The node's processors.
+    NodeCpu(NodeCpu),
+    /// The node's memory.
+    NodeMemory(NodeMemory),
+    /// The node's interfaces.
+    NodeNetwork(NodeNetwork),
+    /// The node's disks.
+    NodeDisks(NodeDisks),
+    /// The node's load, processes and open files.
+    NodeLoad(NodeLoad),
+    /// The node's pressure stall information.
+    NodePressure(Pressure),
+    /// A cgroup's resources.
+    Cgroup(Box<CgroupSample>),
+    /// What the kernel programs counted since they were loaded.
+    KernelTally(KernelTally),
+    /// Records that are missing.
+    Gap(Gap),
+    /// A source changed its state.
+    Source(SourceState),
+}
+
+impl Event {
+    /// The class it is counted under.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Exec(_) => Class::Exec,
+            Self::Exit(_) => Class::Exit,
+            Self::Signal(_) => Class::Signal,
+            Self::Oom(_) => Class::Oom,
+            Self::CgroupCreated { .. } | Self::CgroupRemoved { .. } => Class::CgroupLifecycle,
+            Self::FailedCall(_) => Class::FailedCall,
+            Self::CallCounts(_) => Class::CallCounts,
+            Self::NodeCpu(_)
+            | Self::NodeMemory(_)
+            | Self::NodeNetwork(_)
+            | Self::NodeDisks(_)
+            | Self::NodeLoad(_)
+            | Self::NodePressure(_) => Class::NodeSample,
+            Self::Cgroup(_) => Class::CgroupSample,
+            Self::KernelTally(_) | Self::Gap(_) | Self::Source(_) => Class::Recorder,
+        }
+    }
+}
