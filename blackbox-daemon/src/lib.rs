@@ -15,6 +15,8 @@
 
 pub mod record;
 
+pub mod sources;
+
 pub mod window;
 
 pub mod identity;

@@ -1,0 +1,235 @@
+//! Containers (and any other cgroups), from the cgroup file systems.
+//!
+//! Each tick walks the watched hierarchy and makes one record of each leaf cgroup in which processes live.
+//! A cgroup that is removed while it is read is an ordinary event: it gives a record of what was still there,
+//! or none.
+
+mod files;
+pub mod hierarchy;
+mod v1;
+mod v2;
+pub mod walk;
+
+use std::collections::HashMap;
+
+use super::Sampler;
+use crate::record::{BootTime, CgroupId, CgroupSample, Event, Health, Record, SourceName, Subject};
+use files::Files;
+pub use hierarchy::{Controller, Hierarchies, Mode};
+pub use walk::{Found, Survey};
+
+/// Reads the cgroups of the watched hierarchy.
+#[derive(Debug)]
+pub struct CgroupSampler {
+    hierarchies: Hierarchies,
+    /// CPU usage (ns) at the previous tick, of the cgroups that were there.
+    previous: HashMap<CgroupId, (BootTime, u64)>,
+    health: Health,
+}
+
+impl CgroupSampler {
+    /// A sampler of these hierarchies. Reads nothing yet.
+    #[must_use]
+    pub fn new(hierarchies: Hierarchies) -> Self {
+        Self {
+            hierarchies,
+            previous: HashMap::new(),
+            health: Health::Ok,
+        }
+    }
+
+    fn read_all(&self, survey: &Survey, files: &mut Files) -> Vec<(CgroupId, CgroupSample)> {
+        survey
+            .found
+            .iter()
+            .filter(|found| found.leaf && found.path != "/")
+            .filter_map(|found| Some((found.id, self.read(found, files)?)))
+            .collect()
+    }
+
+    /// `None`: nobody lives there, or it has been removed.
+    fn read(&self, found: &Found, files: &mut Files) -> Option<CgroupSample> {
+        let directory = walk::directory(self.hierarchies.watched_root(), &found.path);
+        let sample = match self.hierarchies.mode() {
+            Mode::Unified => {
+                v2::is_populated(files, &directory).then(|| v2::read(files, &directory))
+            }
+            Mode::Memory => v1::is_populated(files, &directory)
+                .then(|| v1::read(files, &self.hierarchies, &found.path)),
+        };
+        sample.filter(|sample| *sample != CgroupSample::default())
+    }
+
+    /// Fills the percentages in and remembers this tick instead of the previous one.
+    fn compare(&mut self, at: BootTime, samples: &mut [(CgroupId, CgroupSample)]) {
+        let mut current = HashMap::with_capacity(samples.len());
+        for (id, sample) in samples {
+            if let Some(cpu) = &mut sample.cpu {
+                let now = (at, cpu.usage);
+                cpu.percent = self
+                    .previous
+                    .get(id)
+                    .and_then(|&before| percent(before, now));
+                current.insert(*id, now);
+            }
+        }
+        self.previous = current;
+    }
+}
+
+/// Share of one processor, from two (instant, ns used so far). `None`: no time passed, or the usage went
+/// backwards, as it does when an id is used again.
+fn percent(before: (BootTime, u64), now: (BootTime, u64)) -> Option<f32> {
+    let used = now.1.checked_sub(before.1)?;
+    let passed = now.0.since(before.0).as_nanos();
+    (passed > 0).then(|| (100.0 * used as f64 / passed as f64) as f32)
+}
+
+impl Sampler for CgroupSampler {
+    const NAME: SourceName = SourceName::Cgroup;
+
+    fn sample(&mut self, at: BootTime) -> Vec<Record> {
+        let survey = match self.hierarchies.survey() {
+            Ok(survey) => survey,
+            Err(error) => {
+                self.previous.clear();
+                self.health = Health::Failed(error.to_string());
+                return Vec::new();
+            }
+        };
+        let mut files = Files::default();
+        let mut samples = self.read_all(&survey, &mut files);
+        self.compare(at, &mut samples);
+        self.health = match files.take_failure() {
+            Some(why) => Health::Degraded(why),
+            None if survey.cut => Health::Degraded(format!(
+                "{}: more than {} cgroups or {} levels, the rest is not sampled",
+                self.hierarchies.watched_root().display(),
+                walk::MAX_CGROUPS,
+                walk::MAX_DEPTH
+            )),
+            None => Health::Ok,
+        };
+        let record = |(id, sample)| Record {
+            at,
+            subject: Subject::Cgroup(id),
+            event: Event::Cgroup(Box::new(sample)),
+        };
+        samples.into_iter().map(record).collect()
+    }
+
+    fn health(&self) -> Health {
+        self.health.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::hierarchy::tests::proc_with;
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A pure v2 host whose hierarchy is mounted at `root`.
+    fn unified(root: &Path) -> CgroupSampler {
+        let mounts = format!("25 23 0:23 / {} rw - cgroup2 cgroup2 rw\n", root.display());
+        let proc = proc_with(&mounts, "0::/\n");
+        CgroupSampler::new(Hierarchies::discover(proc.path()).unwrap())
+    }
+
+    fn cgroup(root: &Path, path: &str, populated: u8, usage_usec: u64) {
+        let directory = root.join(path);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(
+            directory.join("cgroup.events"),
+            format!("populated {populated}\n"),
+        )
+        .unwrap();
+        std::fs::write(
+            directory.join("cpu.stat"),
+            format!("usage_usec {usage_usec}\n"),
+        )
+        .unwrap();
+    }
+
+    fn percents(records: &[Record]) -> Vec<Option<f32>> {
+        let percent = |record: &Record| match &record.event {
+            Event::Cgroup(sample) => sample.cpu.and_then(|cpu| cpu.percent),
+            other => panic!("{other:?}"),
+        };
+        records.iter().map(percent).collect()
+    }
+
+    #[test]
+    fn leaves_in_which_processes_live_are_sampled() {
+        let root = tempfile::tempdir().unwrap();
+        cgroup(root.path(), ".", 1, 9);
+        cgroup(root.path(), "pod", 1, 9);
+        cgroup(root.path(), "pod/busy", 1, 9);
+        cgroup(root.path(), "pod/empty", 0, 9);
+        let mut sampler = unified(root.path());
+        let records = sampler.sample(BootTime(SECOND));
+        let busy = sampler
+            .hierarchies
+            .walk()
+            .into_iter()
+            .find(|found| found.path == "/pod/busy");
+        let subjects: Vec<_> = records
+            .iter()
+            .map(|record| record.subject.cgroup())
+            .collect();
+        assert_eq!(subjects, [busy.map(|found| found.id)]);
+        assert_eq!(sampler.health(), Health::Ok);
+    }
+
+    #[test]
+    fn cpu_is_a_difference_and_the_gone_are_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let mut sampler = unified(root.path());
+        cgroup(root.path(), "a", 1, 1_000_000);
+        assert_eq!(percents(&sampler.sample(BootTime(SECOND))), [None]);
+        cgroup(root.path(), "a", 1, 6_000_000);
+        // Five seconds of processor in two seconds.
+        assert_eq!(
+            percents(&sampler.sample(BootTime(3 * SECOND))),
+            [Some(250.0)]
+        );
+        cgroup(root.path(), "a", 1, 5_000_000);
+        assert_eq!(percents(&sampler.sample(BootTime(4 * SECOND))), [None]);
+        std::fs::remove_dir_all(root.path().join("a")).unwrap();
+        assert_eq!(sampler.sample(BootTime(5 * SECOND)), []);
+        assert!(sampler.previous.is_empty());
+        assert_eq!(sampler.health(), Health::Ok);
+    }
+
+    #[test]
+    fn an_unreadable_root_fails_the_source_and_it_recovers() {
+        let root = tempfile::tempdir().unwrap();
+        let mount = root.path().join("mount");
+        let mut sampler = unified(&mount);
+        assert_eq!(sampler.sample(BootTime(SECOND)), []);
+        let Health::Failed(why) = sampler.health() else {
+            panic!("{:?}", sampler.health());
+        };
+        assert!(why.contains(mount.to_str().unwrap()), "{why}");
+        cgroup(&mount, "a", 1, 1);
+        assert_eq!(sampler.sample(BootTime(2 * SECOND)).len(), 1);
+        assert_eq!(sampler.health(), Health::Ok);
+    }
+
+    #[test]
+    fn an_unreadable_file_degrades_the_source_by_name() {
+        let root = tempfile::tempdir().unwrap();
+        cgroup(root.path(), "c", 1, 1);
+        // A link to itself: cannot be opened, not even by root.
+        std::os::unix::fs::symlink("memory.current", root.path().join("c/memory.current")).unwrap();
+        let mut sampler = unified(root.path());
+        assert_eq!(sampler.sample(BootTime(1)).len(), 1);
+        let Health::Degraded(why) = sampler.health() else {
+            panic!("{:?}", sampler.health());
+        };
+        assert!(why.contains("c/memory.current: "), "{why}");
+    }
+}

@@ -1,0 +1,244 @@
+//! One cgroup of the v1 memory hierarchy, and what the other v1 controllers say about the same path.
+//!
+//! The files and their units are those of Documentation/admin-guide/cgroup-v1/. Each controller has a tree of
+//! its own: where the path is not in one, that part of the sample is `None`. v1 has no pressure files.
+
+use std::path::{Path, PathBuf};
+
+use super::files::{Files, keyed};
+use super::hierarchy::{Controller, Hierarchies};
+use super::walk::directory;
+use crate::record::{CgroupSample, CpuTimes, IoCounters, MemoryUse, Pids, Throttling};
+
+/// From here on a memory limit means "none": `LONG_MAX` rounded down to whole pages, of at most 64 KiB
+/// (include/linux/page_counter.h, `PAGE_COUNTER_MAX`).
+const NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;
+
+/// Whether a process lives in the cgroup of this directory itself.
+pub(super) fn is_populated(files: &mut Files, directory: &Path) -> bool {
+    files
+        .text(directory, "cgroup.procs")
+        .is_some_and(|text| !text.is_empty())
+}
+
+/// Reads everything there is about the cgroup `path`.
+pub(super) fn read(files: &mut Files, hierarchies: &Hierarchies, path: &str) -> CgroupSample {
+    let of = |controller| -> Option<PathBuf> {
+        let root = hierarchies.controller_root(controller)?;
+        Some(directory(root, path))
+    };
+    CgroupSample {
+        cpu: of(Controller::Cpuacct)
+            .and_then(|cpuacct| files.number(&cpuacct, "cpuacct.usage"))
+            .map(|usage| CpuTimes {
+                usage,
+                percent: None,
+            }),
+        throttling: of(Controller::Cpu).and_then(|cpu| throttling(&files.text(&cpu, "cpu.stat")?)),
+        memory: of(Controller::Memory).and_then(|memory| memory_use(files, &memory)),
+        io: of(Controller::Blkio).and_then(|blkio| io(files, &blkio)),
+        pids: of(Controller::Pids).and_then(|pids| {
+            Some(Pids {
+                current: files.number(&pids, "pids.current")?,
+                max: files.number(&pids, "pids.max"),
+            })
+        }),
+        pressure: None,
+    }
+}
+
+fn throttling(cpu: &str) -> Option<Throttling> {
+    Some(Throttling {
+        periods: keyed(cpu, "nr_periods")?,
+        throttled_periods: keyed(cpu, "nr_throttled")?,
+        throttled: keyed(cpu, "throttled_time")?,
+    })
+}
+
+fn memory_use(files: &mut Files, memory: &Path) -> Option<MemoryUse> {
+    let current = files.number(memory, "memory.usage_in_bytes")?;
+    let stat = files.text(memory, "memory.stat").unwrap_or_default();
+    let oom = files.text(memory, "memory.oom_control").unwrap_or_default();
+    Some(MemoryUse {
+        current,
+        max: files
+            .number(memory, "memory.limit_in_bytes")
+            .filter(|&limit| limit < NO_LIMIT),
+        anon: keyed(&stat, "total_rss"),
+        file: keyed(&stat, "total_cache"),
+        kernel: files.number(memory, "memory.kmem.usage_in_bytes"),
+        oom_kills: keyed(&oom, "oom_kill"),
+        limit_hits: files.number(memory, "memory.failcnt"),
+    })
+}
+
+fn io(files: &mut Files, blkio: &Path) -> Option<IoCounters> {
+    let bytes = files.text(blkio, "blkio.throttle.io_service_bytes")?;
+    let ios = files.text(blkio, "blkio.throttle.io_serviced")?;
+    Some(IoCounters {
+        read_bytes: sum(&bytes, "Read"),
+        write_bytes: sum(&bytes, "Write"),
+        read_ios: sum(&ios, "Read"),
+        write_ios: sum(&ios, "Write"),
+    })
+}
+
+/// The sum over all lines of `major:minor Operation number`. No line: no IO so far.
+fn sum(text: &str, operation: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            (words.next()? == operation).then_some(words.next()?)
+        })
+        .filter_map(|number| number.parse().ok())
+        .fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hierarchy::tests::proc_with;
+    use super::*;
+
+    /// A host with each of these v1 controllers mounted below `root`.
+    fn host(root: &Path, mounts: &[&str]) -> Hierarchies {
+        let line = |mount: &&str| {
+            let at = root.display();
+            format!("33 31 0:30 / {at}/{mount} rw - cgroup cgroup rw,{mount}\n")
+        };
+        let mountinfo: String = mounts.iter().map(line).collect();
+        let proc = proc_with(&mountinfo, "4:memory:/\n");
+        Hierarchies::discover(proc.path()).unwrap()
+    }
+
+    fn write(root: &Path, files: &[(&str, &str)]) {
+        for (name, text) in files {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_container_in_every_hierarchy() {
+        let root = tempfile::tempdir().unwrap();
+        write(
+            root.path(),
+            &[
+                ("cpu,cpuacct/a/c/cpuacct.usage", "5000\n"),
+                (
+                    "cpu,cpuacct/a/c/cpu.stat",
+                    "nr_periods 20\nnr_throttled 5\nthrottled_time 3000\n",
+                ),
+                ("memory/a/c/memory.usage_in_bytes", "1000\n"),
+                ("memory/a/c/memory.limit_in_bytes", "2000\n"),
+                (
+                    "memory/a/c/memory.stat",
+                    "cache 1\nrss 2\ntotal_cache 300\ntotal_rss 600\n",
+                ),
+                (
+                    "memory/a/c/memory.oom_control",
+                    "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+                ),
+                ("memory/a/c/memory.failcnt", "11\n"),
+                ("memory/a/c/memory.kmem.usage_in_bytes", "100\n"),
+                ("pids/a/c/pids.current", "3\n"),
+                ("pids/a/c/pids.max", "100\n"),
+                (
+                    "blkio/a/c/blkio.throttle.io_service_bytes",
+                    "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\n8:16 Read 5\nTotal 35\n",
+                ),
+                (
+                    "blkio/a/c/blkio.throttle.io_serviced",
+                    "8:0 Read 1\n8:0 Write 2\n8:16 Read 1\nTotal 4\n",
+                ),
+            ],
+        );
+        let host = host(root.path(), &["cpu,cpuacct", "memory", "pids", "blkio"]);
+        let sample = read(&mut Files::default(), &host, "/a/c");
+        let expected = CgroupSample {
+            cpu: Some(CpuTimes {
+                usage: 5000,
+                percent: None,
+            }),
+            throttling: Some(Throttling {
+                periods: 20,
+                throttled_periods: 5,
+                throttled: 3000,
+            }),
+            memory: Some(MemoryUse {
+                current: 1000,
+                max: Some(2000),
+                anon: Some(600),
+                file: Some(300),
+                kernel: Some(100),
+                oom_kills: Some(1),
+                limit_hits: Some(11),
+            }),
+            io: Some(IoCounters {
+                read_bytes: 15,
+                write_bytes: 20,
+                read_ios: 2,
+                write_ios: 2,
+            }),
+            pids: Some(Pids {
+                current: 3,
+                max: Some(100),
+            }),
+            pressure: None,
+        };
+        assert_eq!(sample, expected);
+    }
+
+    #[test]
+    fn a_cgroup_of_the_memory_hierarchy_alone_has_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        // The other controllers are mounted, and about their root they do have something to say.
+        write(
+            root.path(),
+            &[
+                ("memory/a/memory.usage_in_bytes", "1000\n"),
+                ("memory/a/memory.limit_in_bytes", "9223372036854771712\n"),
+                ("cpuacct/cpuacct.usage", "5000\n"),
+                ("pids/pids.current", "3\n"),
+            ],
+        );
+        let host = host(root.path(), &["memory", "cpuacct", "pids"]);
+        let mut files = Files::default();
+        let sample = read(&mut files, &host, "/a");
+        let memory = MemoryUse {
+            current: 1000,
+            max: None,
+            anon: None,
+            file: None,
+            kernel: None,
+            oom_kills: None,
+            limit_hits: None,
+        };
+        let expected = CgroupSample {
+            memory: Some(memory),
+            ..CgroupSample::default()
+        };
+        assert_eq!(sample, expected);
+        assert_eq!(files.take_failure(), None);
+    }
+
+    #[test]
+    fn no_limit_whatever_the_page_size() {
+        for (text, limit) in [
+            ("9223372036854771712", None),
+            ("9223372036854710272", None),
+            ("1099511627776", Some(1 << 40)),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            write(
+                root.path(),
+                &[
+                    ("memory.usage_in_bytes", "1"),
+                    ("memory.limit_in_bytes", text),
+                ],
+            );
+            let read = memory_use(&mut Files::default(), root.path()).unwrap();
+            assert_eq!(read.max, limit, "{text}");
+        }
+    }
+}

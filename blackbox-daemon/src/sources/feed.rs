@@ -1,0 +1,153 @@
+//! The bounded way from the sources to the recorder. A source never waits here.
+//!
+//! Two queues, so that a flood of bulk records cannot delay or displace a decisive one. A batch that finds its
+//! queue full is dropped whole and counted by class; the recorder turns the counts into `Gap` records.
+//! Bounds: [`DECISIVE_BATCHES`] and [`BULK_BATCHES`] batches of at most [`BATCH`] records.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::record::{Class, Gap, LaneName, LossCause, Record};
+
+/// Most records a source puts in one batch.
+pub const BATCH: usize = 512;
+/// Batches of decisive records that may wait: with [`BATCH`], more than a second of a fork storm.
+pub const DECISIVE_BATCHES: usize = 128;
+/// Batches of bulk records that may wait.
+pub const BULK_BATCHES: usize = 64;
+
+/// The sources' end.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    decisive: mpsc::Sender<Vec<Record>>,
+    bulk: mpsc::Sender<Vec<Record>>,
+    lost: Arc<Losses>,
+}
+
+/// The recorder's end.
+#[derive(Debug)]
+pub struct Intake {
+    pub decisive: mpsc::Receiver<Vec<Record>>,
+    pub bulk: mpsc::Receiver<Vec<Record>>,
+    pub lost: Arc<Losses>,
+}
+
+/// A place in a queue that is already the caller's.
+#[derive(Debug)]
+pub struct Place<'a>(mpsc::Permit<'a, Vec<Record>>);
+
+impl Place<'_> {
+    /// Fills the place.
+    pub fn send(self, batch: Vec<Record>) {
+        self.0.send(batch);
+    }
+}
+
+/// Makes a feed.
+#[must_use]
+pub fn feed() -> (Feed, Intake) {
+    let (decisive, decisive_out) = mpsc::channel(DECISIVE_BATCHES);
+    let (bulk, bulk_out) = mpsc::channel(BULK_BATCHES);
+    let lost = Arc::new(Losses::default());
+    let intake = Intake {
+        decisive: decisive_out,
+        bulk: bulk_out,
+        lost: Arc::clone(&lost),
+    };
+    (
+        Feed {
+            decisive,
+            bulk,
+            lost,
+        },
+        intake,
+    )
+}
+
+impl Feed {
+    fn lane(&self, lane: LaneName) -> &mpsc::Sender<Vec<Record>> {
+        match lane {
+            LaneName::Decisive => &self.decisive,
+            LaneName::Bulk => &self.bulk,
+        }
+    }
+
+    /// Offers a batch. If its queue is full (or the recorder is gone) every record in it is counted as lost.
+    pub fn offer(&self, lane: LaneName, batch: Vec<Record>) {
+        if batch.is_empty() {
+            return;
+        }
+        if let Err(error) = self.lane(lane).try_send(batch) {
+            for record in error.into_inner() {
+                self.lose(record.event.class(), LossCause::FeedFull, 1);
+            }
+        }
+    }
+
+    /// A place in the queue, for a source that can leave its records where they are until there is one.
+    /// `None`: full at the moment.
+    #[must_use]
+    pub fn place(&self, lane: LaneName) -> Option<Place<'_>> {
+        self.lane(lane).try_reserve().ok().map(Place)
+    }
+
+    /// Counts records that were lost before they could be offered.
+    pub fn lose(&self, class: Class, cause: LossCause, count: u64) {
+        self.lost.add(class, cause, count);
+    }
+}
+
+/// Losses not yet turned into records, by class and cause.
+#[derive(Debug, Default)]
+pub struct Losses {
+    feed_full: [AtomicU64; Class::ALL.len()],
+    throttled: [AtomicU64; Class::ALL.len()],
+    ring_full: [AtomicU64; Class::ALL.len()],
+    malformed: [AtomicU64; Class::ALL.len()],
+    share: [AtomicU64; Class::ALL.len()],
+}
+
+impl Losses {
+    const CAUSES: [LossCause; 5] = [
+        LossCause::FeedFull,
+        LossCause::Throttled,
+        LossCause::RingFull,
+        LossCause::Malformed,
+        LossCause::Share,
+    ];
+
+    fn row(&self, cause: LossCause) -> &[AtomicU64; Class::ALL.len()] {
+        match cause {
+            LossCause::FeedFull => &self.feed_full,
+            LossCause::Throttled => &self.throttled,
+            LossCause::RingFull => &self.ring_full,
+            LossCause::Malformed => &self.malformed,
+            LossCause::Share => &self.share,
+        }
+    }
+
+    fn add(&self, class: Class, cause: LossCause, count: u64) {
+        self.row(cause)[class as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Takes every count that is not zero, leaving zero.
+    #[must_use]
+    pub fn take(&self) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for cause in Self::CAUSES {
+            for (class, count) in Class::ALL.into_iter().zip(self.row(cause)) {
+                let count = count.swap(0, Ordering::Relaxed);
+                if count > 0 {
+                    gaps.push(Gap {
+                        class,
+                        cause,
+                        count,
+                    });
+                }
+            }
+        }
+        gaps
+    }
+}
