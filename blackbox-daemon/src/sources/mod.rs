@@ -4,6 +4,7 @@
 //! turns a change of its health into a record, so that reports can say since when a source was down.
 
 pub mod cgroup;
+pub mod ebpf;
 pub mod feed;
 pub mod procfs;
 

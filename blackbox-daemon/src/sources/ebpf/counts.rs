@@ -1,0 +1,183 @@
+//! What the kernel programs counted: totals by class, and each cgroup's failing calls since the last look.
+//!
+//! Totals only grow. Losses among them are handed to the feed once each, which makes them gaps.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use blackbox_common::header::Kind;
+use blackbox_common::syscall::SyscallAccount;
+use blackbox_common::tally::Tally;
+
+use super::decode::class;
+use super::load::Programs;
+use super::wire::Plain;
+use crate::record::{
+    BootTime, CallCounts, CgroupId, Class, Event, KernelTally, LossCause, Record, Subject, TallyRow,
+};
+use crate::sources::Feed;
+
+/// How long a removed cgroup's account is kept: its last calls must have been counted.
+const ACCOUNT_GRACE: Duration = Duration::from_secs(3);
+
+/// The previous look.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    totals: Vec<TallyRow>,
+    accounts: HashMap<u64, SyscallAccount>,
+    /// Cgroups whose removal was seen, and when.
+    removed: Vec<(u64, BootTime)>,
+}
+
+/// One look.
+pub(super) struct Reported {
+    pub(super) tally: KernelTally,
+    pub(super) calls: Vec<Record>,
+    pub(super) ring_full: [u64; Kind::COUNT],
+}
+
+impl Counts {
+    /// Notes a removed cgroup, so that its account can be given back.
+    pub(super) fn note(&mut self, record: &Record) {
+        if let (Event::CgroupRemoved { .. }, Subject::Cgroup(id)) = (&record.event, &record.subject)
+        {
+            self.removed.push((id.0, record.at));
+        }
+    }
+
+    /// The counters of all CPUs added up.
+    pub(super) fn read_tally(&self, programs: &Programs) -> [[u64; Kind::COUNT]; 3] {
+        let mut sum = [[0; Kind::COUNT]; 3];
+        let Ok(cpus) = programs.tally.get(&0, 0) else {
+            return sum;
+        };
+        for Plain(Tally {
+            tried,
+            ring_full,
+            throttled,
+            ..
+        }) in cpus.iter()
+        {
+            for kind in 0..Kind::COUNT {
+                sum[0][kind] += tried[kind];
+                sum[1][kind] += ring_full[kind];
+            }
+            sum[2][Kind::Syscall as usize] += throttled;
+        }
+        sum
+    }
+
+    /// Reads everything and tells what is new.
+    pub(super) fn report(
+        &mut self,
+        programs: &mut Programs,
+        now: BootTime,
+        feed: &Feed,
+    ) -> Reported {
+        let [tried, ring_full, throttled] = self.read_tally(programs);
+        let mut rows: Vec<TallyRow> = Vec::new();
+        for kind in Kind::ALL {
+            let kind_at = kind as usize;
+            let add = TallyRow {
+                class: class(kind),
+                attempted: tried[kind_at] + throttled[kind_at],
+                throttled: throttled[kind_at],
+                ring_full: ring_full[kind_at],
+            };
+            match rows.iter_mut().find(|row| row.class == add.class) {
+                Some(row) => {
+                    row.attempted += add.attempted;
+                    row.throttled += add.throttled;
+                    row.ring_full += add.ring_full;
+                }
+                None => rows.push(add),
+            }
+        }
+        self.tell_losses(&rows, feed);
+        self.totals.clone_from(&rows);
+        let calls = self.calls(programs, now);
+        self.give_back(programs, now);
+        Reported {
+            tally: KernelTally { rows },
+            calls,
+            ring_full,
+        }
+    }
+
+    fn tell_losses(&self, rows: &[TallyRow], feed: &Feed) {
+        for row in rows {
+            let before = self.totals.iter().find(|total| total.class == row.class);
+            let (throttled, ring_full) =
+                before.map_or((0, 0), |total| (total.throttled, total.ring_full));
+            tell(
+                feed,
+                row.class,
+                LossCause::Throttled,
+                row.throttled - throttled,
+            );
+            tell(
+                feed,
+                row.class,
+                LossCause::RingFull,
+                row.ring_full - ring_full,
+            );
+        }
+    }
+
+    fn calls(&mut self, programs: &Programs, now: BootTime) -> Vec<Record> {
+        let mut records = Vec::new();
+        for (cgroup, Plain(account)) in programs.accounts.iter().flatten() {
+            let before = self.accounts.get(&cgroup);
+            if before.is_some_and(|before| before.attempted == account.attempted) {
+                continue;
+            }
+            let event = Event::CallCounts(difference(before, &account));
+            self.accounts.insert(cgroup, account);
+            records.push(Record {
+                at: now,
+                subject: Subject::Cgroup(CgroupId(cgroup)),
+                event,
+            });
+        }
+        records
+    }
+
+    fn give_back(&mut self, programs: &mut Programs, now: BootTime) {
+        let (due, keep) = std::mem::take(&mut self.removed)
+            .into_iter()
+            .partition(|(_, at)| now.since(*at) >= ACCOUNT_GRACE);
+        self.removed = keep;
+        let due: Vec<(u64, BootTime)> = due;
+        for (cgroup, _) in due {
+            if self.accounts.remove(&cgroup).is_some()
+                && let Err(error) = programs.accounts.remove(&cgroup)
+            {
+                tracing::debug!(cgroup, %error, "the account of a removed cgroup was gone already");
+            }
+        }
+    }
+}
+
+fn tell(feed: &Feed, class: Class, cause: LossCause, count: u64) {
+    if count > 0 {
+        feed.lose(class, cause, count);
+    }
+}
+
+/// What an account gained.
+fn difference(before: Option<&SyscallAccount>, now: &SyscallAccount) -> CallCounts {
+    let gained = |field: fn(&SyscallAccount) -> u64| field(now) - before.map_or(0, field);
+    let by_errno = (0_u16..)
+        .zip(now.by_errno)
+        .filter_map(|(errno, count)| {
+            let gained = count - before.map_or(0, |before| before.by_errno[usize::from(errno)]);
+            (gained > 0).then_some((errno, gained))
+        })
+        .collect();
+    CallCounts {
+        attempted: gained(|account| account.attempted),
+        throttled: gained(|account| account.throttled),
+        ring_full: gained(|account| account.ring_full),
+        by_errno,
+    }
+}

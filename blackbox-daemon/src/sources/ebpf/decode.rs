@@ -1,0 +1,198 @@
+//! From ring bytes to records. Reads the contract structs, makes [`Record`]s; sentinels become `None`.
+//!
+//! Guarantee: no input panics. What does not decode is `None`, and the caller counts it.
+
+use blackbox_common::{
+    ABSENT_U64,
+    cgroup::CgroupRecord,
+    header::{Header, Kind, Task},
+    memory::{ABSENT_SCORE, OomRecord},
+    process::{EXIT_KILLER_KNOWN, EXIT_OOM_VICTIM, ExecRecord, ExitRecord},
+    signal::{SignalFacts, SignalRecord},
+    syscall::{SYSCALL_COMPAT, SyscallRecord},
+};
+
+use super::wire;
+use crate::record::{
+    BootTime, CgroupId, Class, Comm, Event, Exec, Exit, FailedCall, MemoryLevel, Oom, Process,
+    ProcessKey, Record, Signal, SignalSent, Subject, WaitStatus,
+};
+
+/// Limits at or above this are the kernel's "no limit": `PAGE_COUNTER_MAX` is `LONG_MAX / PAGE_SIZE` pages
+/// (include/linux/page_counter.h).
+const NO_LIMIT_BYTES: u64 = (i64::MAX as u64) & !0xffff;
+
+/// The class under which a kernel kind is counted.
+#[must_use]
+pub fn class(kind: Kind) -> Class {
+    match kind {
+        Kind::Exec => Class::Exec,
+        Kind::Exit => Class::Exit,
+        Kind::Signal => Class::Signal,
+        Kind::Oom => Class::Oom,
+        Kind::CgroupMkdir | Kind::CgroupRmdir => Class::CgroupLifecycle,
+        Kind::Syscall => Class::FailedCall,
+    }
+}
+
+/// A decoded ring entry with its place in its CPU's sequence.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    pub kind: Kind,
+    pub cpu: u32,
+    pub seq: u64,
+    pub record: Record,
+}
+
+/// Decodes one ring entry; `page` is the kernel's page size in bytes. `None`: not a record of this contract.
+#[must_use]
+pub fn decode(bytes: &[u8], page: u64) -> Option<Decoded> {
+    let header: Header = wire::read(bytes)?;
+    let kind = Kind::from_wire(header.kind)?;
+    let mut subject = Subject::Process(process(&header.subject));
+    let event = match kind {
+        Kind::Exec => exec(&wire::read(bytes)?)?,
+        Kind::Exit => exit(&wire::read(bytes)?, page),
+        Kind::Signal => {
+            let record: SignalRecord = wire::read(bytes)?;
+            let signal = signal(&record.facts);
+            Event::Signal(SignalSent {
+                signal,
+                fatal: record.fatal != 0,
+            })
+        }
+        Kind::Oom => oom(&wire::read(bytes)?, page)?,
+        Kind::CgroupMkdir | Kind::CgroupRmdir => {
+            let record: CgroupRecord = wire::read(bytes)?;
+            subject = Subject::Cgroup(CgroupId(record.id));
+            let path = text(&record.path, record.path_len)?;
+            match kind {
+                Kind::CgroupMkdir => Event::CgroupCreated { path },
+                _ => Event::CgroupRemoved { path },
+            }
+        }
+        Kind::Syscall => failed_call(&wire::read(bytes)?),
+    };
+    let record = Record {
+        at: BootTime(header.at),
+        subject,
+        event,
+    };
+    Some(Decoded {
+        kind,
+        cpu: header.cpu,
+        seq: header.seq,
+        record,
+    })
+}
+
+fn process(task: &Task) -> Process {
+    Process {
+        key: ProcessKey {
+            tgid: task.tgid,
+            start: BootTime(task.start),
+        },
+        tid: task.tid,
+        comm: Comm::new(task.comm),
+        cgroup: CgroupId(task.cgroup),
+    }
+}
+
+fn known(value: u64) -> Option<u64> {
+    (value != ABSENT_U64).then_some(value)
+}
+
+fn text(bytes: &[u8], len: u32) -> Option<String> {
+    bytes
+        .get(..len as usize)
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn signal(facts: &SignalFacts) -> Signal {
+    Signal {
+        at: BootTime(facts.at),
+        sender: process(&facts.sender),
+        number: facts.sig,
+        code: facts.code,
+        fault_addr: known(facts.fault_addr),
+        ip: known(facts.ip),
+        sp: known(facts.sp),
+        error_code: (facts.error_code != u32::MAX).then_some(facts.error_code),
+    }
+}
+
+fn exec(record: &ExecRecord) -> Option<Event> {
+    let exe = text(&record.exe, record.exe_len)?;
+    Some(Event::Exec(Exec {
+        parent: process(&record.parent),
+        exe,
+    }))
+}
+
+fn exit(record: &ExitRecord, page: u64) -> Event {
+    let killer = (record.flags & EXIT_KILLER_KNOWN != 0).then(|| signal(&record.killer));
+    Event::Exit(Exit {
+        parent: process(&record.parent),
+        status: WaitStatus(record.status),
+        killer,
+        oom_victim: record.flags & EXIT_OOM_VICTIM != 0,
+        ns_pid: record.ns_pid,
+        ns_level: record.ns_level,
+        peak_rss: known(record.peak_rss_pages).map(|pages| pages.saturating_mul(page)),
+    })
+}
+
+fn oom(record: &OomRecord, page: u64) -> Option<Event> {
+    let bytes = |pages: u64| known(pages).map(|pages| pages.saturating_mul(page));
+    let levels = record.levels.get(..record.level_count as usize)?;
+    let levels = levels
+        .iter()
+        .filter_map(|level| {
+            Some(MemoryLevel {
+                cgroup: CgroupId(known(level.cgroup)?),
+                usage: bytes(level.usage_pages)?,
+                limit: bytes(level.limit_pages).filter(|limit| *limit < NO_LIMIT_BYTES),
+                oom_group: level.oom_group != 0,
+                oom_events: known(level.oom_events),
+            })
+        })
+        .collect();
+    Some(Event::Oom(Oom {
+        allocator: process(&record.allocator),
+        killed: record.killed != 0,
+        total_vm: bytes(record.total_vm_pages),
+        anon_rss: bytes(record.anon_rss_pages),
+        file_rss: bytes(record.file_rss_pages),
+        shmem_rss: bytes(record.shmem_rss_pages),
+        page_tables: known(record.page_tables),
+        oom_score_adj: (record.oom_score_adj != ABSENT_SCORE).then_some(record.oom_score_adj),
+        levels,
+    }))
+}
+
+fn failed_call(record: &SyscallRecord) -> Event {
+    Event::FailedCall(FailedCall {
+        nr: record.nr,
+        errno: record.errno,
+        args: record.args,
+        compat: record.flags & SYSCALL_COMPAT != 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_is_none_and_never_a_panic() {
+        for len in 0..=420 {
+            for fill in [0x00, 0x01, 0x7f, 0xff] {
+                let bytes = vec![fill; len];
+                let decoded = decode(&bytes, 4096);
+                if fill == 0xff || len < size_of::<Header>() {
+                    assert!(decoded.is_none());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Loads and attaches the kernel programs; needs CAP_BPF and CAP_PERFMON, and only here.
+//!
+//! Reads BTF and the embedded object, makes an attached [`Programs`]. Guarantee: a hook that cannot be had is
+//! named with its reason and costs only itself.
+
+use std::path::Path;
+
+use aya::maps::{HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::BtfTracePoint;
+use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
+use blackbox_common::settings::{ERRNO_WORDS, Settings, VIA_MEMORY, VIA_UNIFIED};
+use blackbox_common::syscall::SyscallAccount;
+use blackbox_common::tally::Tally;
+
+use super::btf::{self, Btf};
+use super::offsets::{self, Hook};
+use super::wire::Plain;
+use crate::sources::cgroup::{Hierarchies, Mode};
+
+/// The kernel object, built by `cargo xtask build-ebpf`; empty when the daemon was built without it.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/blackbox.o"));
+
+/// Where the running kernel describes itself.
+pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why no program runs at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "this daemon was built without its kernel programs; run `cargo xtask build-ebpf` and build again"
+    )]
+    NoObject,
+    #[error(transparent)]
+    Btf(#[from] btf::Error),
+    #[error("the kernel refused the maps: {0}; loading needs CAP_BPF and CAP_PERFMON (or root)")]
+    Load(#[from] aya::EbpfError),
+    #[error("the kernel object has no map {0}")]
+    NoMap(&'static str),
+    #[error("the kernel object has no usable map: {0}")]
+    Map(#[from] aya::maps::MapError),
+    #[error("no program could be attached; the first reason: {0}")]
+    NoHook(String),
+}
+
+/// What the kernel side is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the CRIT ring; a power of two, at least a page.
+    pub crit_ring: u32,
+    /// Bytes of the BULK ring; likewise.
+    pub bulk_ring: u32,
+    /// Failing system calls recorded per second and cgroup.
+    pub calls_per_second: u32,
+    /// As many may be recorded at once after a quiet time.
+    pub calls_burst: u32,
+    /// Errors that are neither recorded nor counted.
+    pub errno_ignored: Vec<u16>,
+}
+
+/// Programs that run. Dropping it detaches them.
+pub struct Programs {
+    /// Keeps programs and links alive.
+    pub(super) _ebpf: Ebpf,
+    pub(super) crit: RingBuf<MapData>,
+    pub(super) bulk: RingBuf<MapData>,
+    pub(super) tally: PerCpuArray<MapData, Plain<Tally>>,
+    pub(super) accounts: BpfHashMap<MapData, u64, Plain<SyscallAccount>>,
+    pub(super) logger: Option<EbpfLogger<&'static dyn tracing_log::log::Log>>,
+    /// Every hook: the program attached, or why there is none.
+    pub hooks: Vec<Hook>,
+}
+
+/// Loads and attaches everything this kernel and these privileges allow.
+///
+/// # Errors
+/// When not a single program could be attached.
+pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Error> {
+    if OBJECT.is_empty() {
+        return Err(Error::NoObject);
+    }
+    let btf = Btf::read(Path::new(BTF_PATH))?;
+    let offsets = Plain(offsets::offsets(&btf));
+    let settings = Plain(settings(limits, hierarchies));
+    let mut ebpf = EbpfLoader::new()
+        .override_global("OFFSETS", &offsets, true)
+        .override_global("SETTINGS", &settings, true)
+        .map_max_entries("CRIT", limits.crit_ring)
+        .map_max_entries("BULK", limits.bulk_ring)
+        .load(OBJECT)?;
+    let mut hooks = offsets::hooks(&btf);
+    let kernel = aya::Btf::from_sys_fs();
+    for hook in &mut hooks {
+        let Ok(program) = hook.program else { continue };
+        let attached = match &kernel {
+            Ok(kernel) => attach(&mut ebpf, program, hook.tracepoint, kernel),
+            Err(error) => Err(chain(error)),
+        };
+        hook.program = attached.map(|()| program);
+    }
+    if let Some(first) = hooks.iter().find_map(|hook| hook.program.as_ref().err())
+        && hooks.iter().all(|hook| hook.program.is_err())
+    {
+        return Err(Error::NoHook(first.clone()));
+    }
+    let logger = EbpfLogger::init(&mut ebpf)
+        .inspect_err(|error| tracing::warn!(%error, "no diagnostics from the kernel programs"))
+        .ok();
+    Ok(Programs {
+        crit: RingBuf::try_from(map(&mut ebpf, "CRIT")?)?,
+        bulk: RingBuf::try_from(map(&mut ebpf, "BULK")?)?,
+        tally: PerCpuArray::try_from(map(&mut ebpf, "TALLY")?)?,
+        accounts: BpfHashMap::try_from(map(&mut ebpf, "ACCOUNTS")?)?,
+        logger,
+        hooks,
+        _ebpf: ebpf,
+    })
+}
+
+fn settings(limits: &Limits, hierarchies: &Hierarchies) -> Settings {
+    let mut errno_ignored = [0; ERRNO_WORDS];
+    for errno in &limits.errno_ignored {
+        if let Some(word) = errno_ignored.get_mut(usize::from(*errno) / 64) {
+            *word |= 1 << (errno % 64);
+        }
+    }
+    let cost = 1_000_000_000 / u64::from(limits.calls_per_second.max(1));
+    Settings {
+        errno_ignored,
+        syscall_cost: cost,
+        syscall_burst: cost.saturating_mul(u64::from(limits.calls_burst.max(1))),
+        cgroup_via: match hierarchies.mode() {
+            Mode::Unified => VIA_UNIFIED,
+            Mode::Memory => VIA_MEMORY,
+        },
+        hierarchy: hierarchies.watched_hierarchy_id(),
+        own_tgid: std::process::id(),
+        pad: 0,
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, name: &str, tracepoint: &str, kernel: &aya::Btf) -> Result<(), String> {
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(name)
+        .ok_or_else(|| format!("the kernel object has no program {name}"))?
+        .try_into()
+        .map_err(|error: aya::programs::ProgramError| chain(&error))?;
+    program
+        .load(tracepoint, kernel)
+        .map_err(|error| chain(&error))?;
+    program.attach().map_err(|error| chain(&error))?;
+    Ok(())
+}
+
+fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
+    ebpf.take_map(name).ok_or(Error::NoMap(name))
+}
+
+/// An error with its sources, on one line: aya's own messages leave the reason to the source.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}

@@ -1,0 +1,250 @@
+//! The kernel as a source: drains both rings on a thread of its own, keeps the sequences, tells the losses.
+//!
+//! A thread and not a task, so that nothing the async runtime does delays it. CRIT is drained first and whole,
+//! BULK in bounded turns. When the recorder's queue is full, records stay in the ring: what then does not fit
+//! is counted by the kernel. Once a second: the tally, each cgroup's call counts, and the losses as gaps.
+
+pub mod btf;
+mod counts;
+pub mod decode;
+pub mod load;
+pub mod offsets;
+mod wakes;
+mod wire;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aya::maps::{MapData, RingBuf};
+use blackbox_common::header::Kind;
+use tokio_util::sync::CancellationToken;
+
+use self::counts::Counts;
+use self::load::Programs;
+use self::offsets::Hook;
+use self::wakes::Wakes;
+use super::Feed;
+use super::feed::BATCH;
+use crate::clock;
+use crate::record::{BootTime, Class, Event, Health, LaneName, LossCause, Record, Subject};
+
+/// How long the reader lets the recorder catch up when its queue is full.
+const BLOCKED_PAUSE: Duration = Duration::from_millis(1);
+/// Batches of BULK taken before CRIT is looked at again.
+const BULK_BATCHES_PER_TURN: usize = 16;
+/// How often the counts are read.
+const COUNTS_EVERY: Duration = Duration::from_secs(1);
+/// Tries to read counts between which nothing moved, so that they agree with what was drained.
+const STEADY_TRIES: usize = 4;
+
+/// Drains the rings until `stop`, then once more.
+pub struct Reader {
+    programs: Programs,
+    feed: Feed,
+    sequences: Sequences,
+    counts: Counts,
+    wakes: Wakes,
+    page: u64,
+}
+
+impl Reader {
+    /// A reader of these programs' rings.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptor left to wait with.
+    pub fn new(programs: Programs, feed: Feed) -> std::io::Result<Self> {
+        Ok(Self {
+            wakes: Wakes::new(&programs.crit, &programs.bulk)?,
+            page: rustix::param::page_size() as u64,
+            sequences: Sequences::default(),
+            counts: Counts::default(),
+            programs,
+            feed,
+        })
+    }
+
+    /// The thread's body.
+    pub fn run(mut self, stop: &CancellationToken) {
+        let mut counted = BootTime(0);
+        loop {
+            let stopping = stop.is_cancelled();
+            let drained = self.drain();
+            if let Some(logger) = &mut self.programs.logger {
+                logger.flush();
+            }
+            let now = clock::boot_now();
+            if stopping || now.since(counted) >= COUNTS_EVERY {
+                self.count(now);
+                counted = now;
+            }
+            match drained {
+                _ if stopping => return,
+                Drained::All => self.wakes.wait(),
+                Drained::More => {}
+                Drained::Blocked => std::thread::sleep(BLOCKED_PAUSE),
+            }
+        }
+    }
+
+    /// Takes all of CRIT and a bounded part of BULK.
+    fn drain(&mut self) -> Drained {
+        let Self {
+            programs,
+            feed,
+            sequences,
+            counts,
+            page,
+            ..
+        } = self;
+        let mut crit = Lane {
+            name: LaneName::Decisive,
+            feed,
+            sequences,
+            counts,
+            page: *page,
+        };
+        loop {
+            match crit.take(&mut programs.crit) {
+                Some(true) => {}
+                Some(false) => return Drained::Blocked,
+                None => break,
+            }
+        }
+        let mut bulk = Lane {
+            name: LaneName::Bulk,
+            feed,
+            sequences,
+            counts,
+            page: *page,
+        };
+        for _ in 0..BULK_BATCHES_PER_TURN {
+            match bulk.take(&mut programs.bulk) {
+                Some(true) => {}
+                Some(false) => return Drained::Blocked,
+                None => return Drained::All,
+            }
+        }
+        Drained::More
+    }
+
+    /// Reads the counts at a moment at which everything they speak of has been drained, if there is one.
+    fn count(&mut self, now: BootTime) {
+        for _ in 0..STEADY_TRIES {
+            let before = self.counts.read_tally(&self.programs);
+            let drained = self.drain();
+            let after = self.counts.read_tally(&self.programs);
+            if matches!(drained, Drained::All) && before == after {
+                break;
+            }
+        }
+        // Few, and not to be lost to the flood they count: they go the decisive records' way. Without a place there
+        // they wait for the next look, for the kernel's counts only grow.
+        let Some(place) = self.feed.place(LaneName::Decisive) else {
+            return;
+        };
+        let reported = self.counts.report(&mut self.programs, now, &self.feed);
+        let mut batch = reported.calls;
+        batch.push(Record {
+            at: now,
+            subject: Subject::Node,
+            event: Event::KernelTally(reported.tally),
+        });
+        place.send(batch);
+        self.sequences.check(&reported.ring_full);
+    }
+}
+
+/// How the kernel source fares with the hooks it got: a hook that is missing is named with what is lost by it.
+#[must_use]
+pub fn hooks_health(hooks: &[Hook]) -> Health {
+    let missing: Vec<String> = hooks
+        .iter()
+        .filter_map(|hook| {
+            Some(format!(
+                "{}: {}",
+                hook.tracepoint,
+                hook.program.as_ref().err()?
+            ))
+        })
+        .collect();
+    match missing.is_empty() {
+        true => Health::Ok,
+        false => Health::Degraded(format!("hooks missing: {}", missing.join("; "))),
+    }
+}
+
+/// What a turn left in the rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    /// Nothing.
+    All,
+    /// Bulk records beyond the bound of a turn.
+    More,
+    /// Records for which the recorder's queue has no room yet.
+    Blocked,
+}
+
+/// One lane during one turn.
+struct Lane<'a> {
+    name: LaneName,
+    feed: &'a Feed,
+    sequences: &'a mut Sequences,
+    counts: &'a mut Counts,
+    page: u64,
+}
+
+impl Lane<'_> {
+    /// Moves one batch from the ring to the feed. `None`: the ring is empty. False: the feed is full.
+    fn take(&mut self, ring: &mut RingBuf<MapData>) -> Option<bool> {
+        let Some(place) = self.feed.place(self.name) else {
+            return Some(false);
+        };
+        let mut batch = Vec::with_capacity(BATCH);
+        while batch.len() < BATCH {
+            let Some(item) = ring.next() else { break };
+            match decode::decode(&item, self.page) {
+                Some(decoded) => {
+                    self.sequences.note(decoded.kind, decoded.cpu, decoded.seq);
+                    self.counts.note(&decoded.record);
+                    batch.push(decoded.record);
+                }
+                None => self.feed.lose(Class::Recorder, LossCause::Malformed, 1),
+            }
+        }
+        if batch.is_empty() {
+            return None;
+        }
+        place.send(batch);
+        Some(true)
+    }
+}
+
+/// Per CPU and kind, the number of the last record: a jump proves a loss without trusting any counter.
+#[derive(Debug, Default)]
+struct Sequences {
+    last: HashMap<(u32, u32), u64>,
+    jumped: [u64; Kind::COUNT],
+}
+
+impl Sequences {
+    fn note(&mut self, kind: Kind, cpu: u32, seq: u64) {
+        let last = self.last.entry((cpu, kind as u32)).or_insert(0);
+        self.jumped[kind as usize] += seq.saturating_sub(*last + 1);
+        *last = seq;
+    }
+
+    /// Jumps can only be records the ring refused; more jumps than refusals would be a fault of ours.
+    fn check(&self, ring_full: &[u64; Kind::COUNT]) {
+        for kind in Kind::ALL {
+            let (jumped, counted) = (self.jumped[kind as usize], ring_full[kind as usize]);
+            if jumped > counted {
+                tracing::error!(
+                    ?kind,
+                    jumped,
+                    counted,
+                    "sequence numbers and loss counts disagree"
+                );
+            }
+        }
+    }
+}
