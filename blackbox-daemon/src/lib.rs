@@ -21,5 +21,7 @@ pub mod window;
 
 pub mod identity;
 
+pub mod incident;
+
 pub mod clock;
 pub mod words;
