@@ -23,5 +23,7 @@ pub mod identity;
 
 pub mod incident;
 
+pub mod verdict;
+
 pub mod clock;
 pub mod words;

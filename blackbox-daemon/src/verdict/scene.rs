@@ -1,0 +1,80 @@
+//! The scene of a death: who died, and the decisive records around it.
+
+use crate::identity::Names;
+use crate::record::{CgroupId, Event, Exit, Oom, Process, Record, RecordId, Signal};
+use crate::words;
+
+/// What a verdict is made from: one death and the decisive records around it.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// Who died.
+    pub victim: Process,
+    /// The decisive records of the slice, in order of arrival.
+    pub records: &'a [(RecordId, Record)],
+    pub names: &'a Names,
+    /// No decisive record of this slice is missing, so "there was no …" may be said.
+    pub complete: bool,
+}
+
+impl Scene<'_> {
+    pub(super) fn about_victim(&self) -> impl Iterator<Item = (RecordId, &Record)> {
+        let is_victim = |record: &Record| {
+            record
+                .subject
+                .process()
+                .is_some_and(|process| process.key == self.victim.key)
+        };
+        self.records
+            .iter()
+            .filter(move |(_, record)| is_victim(record))
+            .map(|(id, r)| (*id, r))
+    }
+
+    /// The death itself.
+    #[must_use]
+    pub fn exit(&self) -> Option<(RecordId, &Record, &Exit)> {
+        self.about_victim()
+            .find_map(|(id, record)| match &record.event {
+                Event::Exit(exit) => Some((id, record, exit)),
+                _ => None,
+            })
+    }
+
+    pub(super) fn oom(&self) -> Option<(RecordId, &Oom)> {
+        self.about_victim()
+            .find_map(|(id, record)| match &record.event {
+                Event::Oom(oom) => Some((id, oom)),
+                _ => None,
+            })
+    }
+
+    /// The record of this very signal to the victim.
+    pub(super) fn sent(&self, number: u32, like: Option<&Signal>) -> Option<(RecordId, Signal)> {
+        self.about_victim()
+            .find_map(|(id, record)| match &record.event {
+                Event::Signal(sent) if sent.signal.number == number && sent.fatal => like
+                    .is_none_or(|like| like.at == sent.signal.at)
+                    .then_some((id, sent.signal)),
+                _ => None,
+            })
+    }
+
+    /// The process in words, with where it lives: for headlines.
+    pub(super) fn who(&self, process: &Process) -> String {
+        format!(
+            "{} in {}",
+            words::process(process),
+            self.names.describe(process.cgroup)
+        )
+    }
+
+    /// The same with its executable.
+    pub(super) fn who_exactly(&self, process: &Process) -> String {
+        let place = self.names.describe(process.cgroup);
+        format!("{} in {place}", words::process_and_exe(process, self.names))
+    }
+
+    pub(super) fn path(&self, cgroup: CgroupId) -> Option<&str> {
+        self.names.cgroup(cgroup).map(|known| known.path.as_str())
+    }
+}
