@@ -25,5 +25,7 @@ pub mod incident;
 
 pub mod verdict;
 
+pub mod report;
+
 pub mod clock;
 pub mod words;

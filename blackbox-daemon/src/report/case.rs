@@ -1,0 +1,26 @@
+//! A case: what the recorder hands to the reporter, and everything a report is made from.
+
+use std::time::Duration;
+
+use super::NodeInfo;
+use super::ledger::Ledger;
+use crate::clock::WallOffset;
+use crate::identity::Names;
+use crate::incident::Incident;
+use crate::record::BootTime;
+use crate::window::Slice;
+
+/// A closed incident with everything its report is made from. Cheap: a slice is clones of sealed segments.
+#[derive(Debug)]
+pub struct Case {
+    pub incident: Incident,
+    pub slice: Slice,
+    pub names: Names,
+    pub ledger: Ledger,
+    pub node: NodeInfo,
+    pub wall: WallOffset,
+    /// When the incident was closed.
+    pub closed: BootTime,
+    /// The window the user asked for.
+    pub window: Duration,
+}

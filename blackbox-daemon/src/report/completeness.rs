@@ -1,0 +1,159 @@
+//! What a report may be missing: losses by cause, evictions, the real start of the window, sources down.
+
+use std::collections::BTreeMap;
+
+use super::case::Case;
+use super::{Completeness, GapCount, SourceLine};
+use crate::record::{
+    BootTime, Class, Event, Health, LaneName, LossCause, Record, RecordId, SourceName,
+};
+use crate::words;
+
+/// Records of the slice that are not in the report.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unread {
+    /// Decisive records that did not decode.
+    pub(super) decisive: u64,
+    /// Bulk records that did not decode.
+    pub(super) bulk: u64,
+    /// Failed calls beyond the bound of one report.
+    pub(super) calls_left_out: u64,
+    /// Failed calls of the subject's cgroup that were counted and have no record.
+    pub(super) own_calls_lost: u64,
+}
+
+/// Whether no decisive record of the slice is missing: the ground for saying "there was no …".
+pub(super) fn decisive_is_whole(
+    case: &Case,
+    decisive: &[(RecordId, Record)],
+    unread: &Unread,
+) -> bool {
+    let lost = decisive.iter().any(|(_, record)| match &record.event {
+        Event::Gap(gap) => gap.class.lane() == LaneName::Decisive,
+        _ => false,
+    });
+    let gone = case.slice.decisive_gone_to;
+    let reaches_back = gone.is_none_or(|newest| newest < case.slice.start);
+    let kernel = case.ledger.sources.get(&SourceName::Ebpf);
+    !lost && reaches_back && unread.decisive == 0 && matches!(kernel, Some(Health::Ok))
+}
+
+/// The completeness block.
+pub(super) fn state(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> Completeness {
+    let wall = |at| case.wall.wall(at);
+    let gaps = gaps(decisive);
+    let whole = decisive_is_whole(case, decisive, unread);
+    let sources: Vec<SourceLine> = case
+        .ledger
+        .sources
+        .iter()
+        .map(|(source, health)| SourceLine {
+            source: *source,
+            health: health.clone(),
+        })
+        .collect();
+    Completeness {
+        complete: whole,
+        summary: summary(case, whole, &gaps, unread.own_calls_lost),
+        window_requested_start: wall(case.slice.start),
+        window_end: wall(case.slice.end),
+        decisive_start: case.slice.decisive_start.map(wall),
+        bulk_start: bulk_start(case).map(wall),
+        classes: case.ledger.rows(),
+        gaps,
+        sources,
+        notes: notes(case, unread),
+    }
+}
+
+/// From when on the bulk lane held everything of the subject's cgroup.
+fn bulk_start(case: &Case) -> Option<BootTime> {
+    let own = case
+        .slice
+        .own_gone_to
+        .get(&case.incident.first.process.cgroup);
+    case.slice
+        .bulk_start
+        .max(own.copied().filter(|_| case.slice.bulk_start.is_some()))
+}
+
+/// Losses inside the slice, added up by class and cause.
+fn gaps(decisive: &[(RecordId, Record)]) -> Vec<GapCount> {
+    let mut sums: BTreeMap<(Class, LossCause), u64> = BTreeMap::new();
+    for (_, record) in decisive {
+        if let Event::Gap(gap) = &record.event {
+            *sums.entry((gap.class, gap.cause)).or_default() += gap.count;
+        }
+    }
+    sums.into_iter()
+        .map(|((class, cause), count)| GapCount {
+            class,
+            cause,
+            count,
+        })
+        .collect()
+}
+
+fn summary(case: &Case, whole: bool, gaps: &[GapCount], own: u64) -> String {
+    let decisive = if whole {
+        "every decisive record (exec, exit, signal, OOM kill, cgroup) of this window is here"
+    } else {
+        "decisive records may be missing: see the losses and sources below"
+    };
+    let lost: u64 = gaps.iter().map(|gap| gap.count).sum();
+    let bulk = match lost {
+        0 => "no record was lost".to_owned(),
+        count => format!(
+            "{count} records of the node were lost and counted, {own} of them failing calls of this cgroup"
+        ),
+    };
+    let start = case
+        .slice
+        .decisive_start
+        .into_iter()
+        .chain(case.slice.bulk_start)
+        .min();
+    let span = start.map_or(String::new(), |start| {
+        let reach = words::duration(case.slice.end.since(start));
+        let asked = words::duration(case.window);
+        format!("; the window reaches back {reach} ({asked} before the death were asked for)")
+    });
+    format!("{decisive}; {bulk}{span}")
+}
+
+fn notes(case: &Case, unread: &Unread) -> Vec<String> {
+    let mut notes = Vec::new();
+    let incident = &case.incident;
+    if incident.cut_short {
+        notes.push("the recorder was stopped before this incident had settled".to_owned());
+    }
+    if incident.repeats > 0 {
+        notes.push(format!(
+            "{} more deaths of the same kind have no report of their own; this one speaks for them",
+            incident.repeats
+        ));
+    }
+    if unread.calls_left_out > 0 {
+        let calls_left_out = unread.calls_left_out;
+        notes.push(format!(
+            "{calls_left_out} older failed calls were left out of this report"
+        ));
+    }
+    if case.ledger.reports_dropped > 0 {
+        notes.push(format!(
+            "{} earlier incidents have no report: they came faster than reports are made",
+            case.ledger.reports_dropped
+        ));
+    }
+    let evicted: u64 = case.ledger.evicted.values().sum();
+    if evicted > 0 {
+        notes.push(format!(
+            "{evicted} records were evicted by a byte cap before their time"
+        ));
+    }
+    let broken = unread.decisive + unread.bulk;
+    if broken > 0 {
+        notes.push(format!("{broken} stored records could not be read"));
+    }
+    notes
+}

@@ -1,0 +1,164 @@
+//! Formatters: a report to bytes. Each is a pure function of the report; a failing one stops none of the others.
+//!
+//! `default` is text for people (and for v1's line readers), `json` is the contract, `csv` is the telemetry as
+//! a table. Names, extensions and content types of all of them live here and nowhere else.
+
+mod csv;
+mod json;
+mod text;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use crate::report::Report;
+
+/// How a report is written. The one list of formatters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// Text: v1's header and lines, with the verdict in between.
+    Default,
+    /// The whole report.
+    Json,
+    /// The telemetry as a table.
+    Csv,
+}
+
+impl Format {
+    /// Every format, in the order messages list them.
+    pub const ALL: [Self; 3] = [Self::Default, Self::Json, Self::Csv];
+
+    /// The format called `name`; case and surrounding white space don't matter.
+    ///
+    /// # Errors
+    /// No format has that name; the error lists those that exist.
+    pub fn parse(name: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name().eq_ignore_ascii_case(name.trim()))
+            .ok_or_else(|| UnknownFormat(name.trim().to_owned()))
+    }
+
+    /// The name used in configuration, logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// How the names of its files end, without the dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Default => "txt",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Its `Content-Type` (v1 said `application/json` whatever it sent).
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Default => "text/plain; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
+    /// Writes `report` in this format. UTF-8, and ends with a line break.
+    ///
+    /// # Errors
+    /// A value of the report can't be expressed in this format.
+    pub fn render(self, report: &Report) -> Result<Vec<u8>, FormatError> {
+        let mut bytes = Vec::new();
+        let written = match self {
+            Self::Default => text::write(&mut bytes, report),
+            Self::Json => json::write(&mut bytes, report),
+            Self::Csv => csv::write(&mut bytes, report),
+        };
+        match written {
+            Ok(()) => Ok(bytes),
+            Err(source) => Err(FormatError {
+                format: self,
+                source,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        Self::parse(name)
+    }
+}
+
+/// A format name that isn't one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown format {0:?}, use one of: {names}", names = Format::ALL.map(Format::name).join(", "))]
+pub struct UnknownFormat(pub String);
+
+/// A report that could not be written in a format.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the report as {format}")]
+pub struct FormatError {
+    pub format: Format,
+    #[source]
+    source: std::io::Error,
+}
+
+/// A telemetry value as one text: strings as they are, anything else as JSON on one line.
+fn plain(value: &Value) -> std::borrow::Cow<'_, str> {
+    match value {
+        Value::String(text) => text.as_str().into(),
+        other => other.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Format, UnknownFormat};
+    pub(crate) use sample::sample_report;
+
+    mod sample;
+
+    #[test]
+    fn names_are_read_whatever_their_case_and_margins() {
+        for format in Format::ALL {
+            let shouted = format!(" {}\t", format.name().to_uppercase());
+            assert_eq!(Format::parse(&shouted), Ok(format));
+            assert_eq!(format.name().parse(), Ok(format));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_what_exists() {
+        assert_eq!(Format::parse("xml"), Err(UnknownFormat("xml".to_owned())));
+        assert_eq!(
+            Format::parse(" xml ").unwrap_err().to_string(),
+            r#"unknown format "xml", use one of: default, json, csv"#
+        );
+    }
+
+    #[test]
+    fn the_same_report_gives_the_same_bytes_and_ends_its_last_line() {
+        for format in Format::ALL {
+            let bytes = format.render(&sample_report()).unwrap();
+            assert_eq!(bytes, format.render(&sample_report()).unwrap());
+            assert!(bytes.ends_with(b"\n"), "{format}");
+            assert!(std::str::from_utf8(&bytes).is_ok(), "{format}");
+        }
+    }
+}

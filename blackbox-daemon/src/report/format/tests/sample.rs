@@ -1,0 +1,154 @@
+//! One small report that the formatters' tests write out in full.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::record::{Class, Health, LossCause, RecordId, SourceName};
+use crate::report::{
+    ClassCount, Completeness, ContainerInfo, Entry, Evidence, FailedCalls, GapCount, IncidentKind,
+    IncidentSummary, NodeInfo, PodInfo, Report, SCHEMA, Severity, SourceLine,
+};
+use crate::verdict::{Cause, Grade, Statement, Verdict};
+
+/// An OOM kill in a pod: one of everything a report can hold.
+pub(crate) fn sample_report() -> Report {
+    Report {
+        schema: SCHEMA,
+        incident: incident(),
+        verdict: verdict(),
+        evidence: vec![Evidence {
+            id: RecordId(14),
+            timestamp: at("2026-03-04T05:06:07.891Z"),
+            what: "the OOM killer chose java (4711)".to_owned(),
+        }],
+        failed_calls: vec![FailedCalls {
+            call: "connect".to_owned(),
+            errno: "ECONNREFUSED".to_owned(),
+            count: 41,
+            last: at("2026-03-04T05:06:07.000Z"),
+        }],
+        completeness: completeness(),
+        node: NodeInfo {
+            name: "node-1".to_owned(),
+            kernel: "6.18.0".to_owned(),
+            arch: "x86_64".to_owned(),
+            boot_id: None,
+        },
+        pod: Some(PodInfo {
+            uid: None,
+            name: Some("shop".to_owned()),
+            namespace: Some("prod".to_owned()),
+        }),
+        containers: vec![ContainerInfo {
+            role: "subject",
+            name: "container 3f2a91b0c4d5".to_owned(),
+            container_id: Some("3f2a91b0c4d5".to_owned()),
+            pod_uid: None,
+            unit: None,
+            cgroup_path: None,
+            cgroup_id: 77,
+        }],
+        telemetry: vec![
+            entry(12, "2026-03-04T05:06:06.5Z", json!(97.5)),
+            Entry {
+                kind: "process",
+                name: "oom_kill".to_owned(),
+                tags: [("pod_name", "shop"), ("pid", "4711")]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into(),
+                ..entry(14, "2026-03-04T05:06:07.8919Z", json!("java"))
+            },
+        ],
+        generated_at: at("2026-03-04T05:06:09Z"),
+    }
+}
+
+fn incident() -> IncidentSummary {
+    IncidentSummary {
+        id: "oom-1".to_owned(),
+        timestamp: at("2026-03-04T05:06:07.891Z"),
+        severity: Severity::Critical,
+        kind: IncidentKind::Oom,
+        message: "java was killed".to_owned(),
+        pod_name: Some("shop".to_owned()),
+        namespace: Some("prod".to_owned()),
+        container_id: None,
+        context: BTreeMap::new(),
+        repeats: 3,
+    }
+}
+
+fn verdict() -> Verdict {
+    Verdict {
+        grade: Grade::Proven,
+        cause: Cause::MemoryLimit,
+        headline: "java (4711) reached its memory limit of 512 MiB".to_owned(),
+        statements: vec![
+            Statement {
+                grade: Grade::Proven,
+                text: "the kernel's OOM killer sent SIGKILL".to_owned(),
+                cites: vec![RecordId(12), RecordId(14)],
+            },
+            Statement {
+                grade: Grade::Unknown,
+                text: "what had grown is not recorded".to_owned(),
+                cites: Vec::new(),
+            },
+        ],
+        facts: BTreeMap::new(),
+    }
+}
+
+fn completeness() -> Completeness {
+    Completeness {
+        complete: true,
+        summary: "nothing that could change the verdict was lost".to_owned(),
+        window_requested_start: at("2026-03-04T05:05:07.891Z"),
+        window_end: at("2026-03-04T05:06:08Z"),
+        decisive_start: Some(at("2026-03-04T05:05:07.9Z")),
+        bulk_start: None,
+        classes: vec![ClassCount {
+            class: Class::FailedCall,
+            attempted: 10,
+            recorded: 6,
+            lost: [(LossCause::Throttled, 2), (LossCause::RingFull, 1)].into(),
+            in_flight: 1,
+            evicted: 4,
+        }],
+        gaps: vec![GapCount {
+            class: Class::FailedCall,
+            cause: LossCause::Throttled,
+            count: 2,
+        }],
+        sources: vec![
+            SourceLine {
+                source: SourceName::Ebpf,
+                health: Health::Ok,
+            },
+            SourceLine {
+                source: SourceName::Kube,
+                health: Health::Disabled("no API server".to_owned()),
+            },
+        ],
+        notes: vec!["the clock was set at 05:05:30".to_owned()],
+    }
+}
+
+fn entry(id: u64, time: &str, value: Value) -> Entry {
+    Entry {
+        id: RecordId(id),
+        timestamp: at(time),
+        source: "system",
+        kind: "memory",
+        name: "memory_usage_percent".to_owned(),
+        value,
+        tags: BTreeMap::new(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

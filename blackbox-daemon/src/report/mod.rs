@@ -1,0 +1,229 @@
+//! A report: what one incident was, who or what caused it and how sure that is, the evidence, and what may be
+//! missing. Made off the recorder's loop, from values only; the same records give the same bytes.
+//!
+//! Top-level keys `incident`, `telemetry` and `generated_at` are those of v1; the others are ours.
+
+pub mod build;
+pub mod case;
+mod cast;
+mod completeness;
+pub mod entries;
+pub mod format;
+pub mod ledger;
+pub mod sentence;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::record::{Class, Health, LossCause, RecordId, SourceName};
+use crate::verdict::Verdict;
+
+/// The `schema` of every report this version writes.
+pub const SCHEMA: &str = "blackbox.report/1";
+
+/// Everything known of one incident.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub schema: &'static str,
+    pub incident: IncidentSummary,
+    pub verdict: Verdict,
+    /// The records the verdict cites, in words.
+    pub evidence: Vec<Evidence>,
+    /// The failing calls of the subject's cgroup, most frequent first.
+    pub failed_calls: Vec<FailedCalls>,
+    pub completeness: Completeness,
+    pub node: NodeInfo,
+    pub pod: Option<PodInfo>,
+    pub containers: Vec<ContainerInfo>,
+    /// The slice of the window, as v1 entries, by time.
+    pub telemetry: Vec<Entry>,
+    pub generated_at: Timestamp,
+}
+
+/// What went wrong, in v1's words.
+#[derive(Clone, Debug, Serialize)]
+pub struct IncidentSummary {
+    pub id: String,
+    pub timestamp: Timestamp,
+    pub severity: Severity,
+    #[serde(rename = "type")]
+    pub kind: IncidentKind,
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    pub context: BTreeMap<String, Value>,
+    /// Incidents of the same signature that this report speaks for and that have no report of their own.
+    pub repeats: u64,
+}
+
+/// How bad it is, in v1's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Severity {
+    /// The v1 name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What kind of incident, in v1's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentKind {
+    Crash,
+    Oom,
+}
+
+impl IncidentKind {
+    /// The v1 name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Oom => "oom",
+        }
+    }
+}
+
+/// A cited record in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evidence {
+    pub id: RecordId,
+    pub timestamp: Timestamp,
+    pub what: String,
+}
+
+/// Failing calls that are alike, of those recorded in this report's window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedCalls {
+    /// The call's name: `openat`.
+    pub call: String,
+    /// The error's name: `ENOENT`.
+    pub errno: String,
+    /// How many records.
+    pub count: u64,
+    /// When the last one was.
+    pub last: Timestamp,
+}
+
+/// What this report may be missing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Completeness {
+    /// Nothing that could change the verdict was lost: no loss of decisive records, and the window is whole.
+    pub complete: bool,
+    /// One sentence.
+    pub summary: String,
+    /// What was asked for …
+    pub window_requested_start: Timestamp,
+    pub window_end: Timestamp,
+    /// … and the oldest record each lane still had.
+    pub decisive_start: Option<Timestamp>,
+    pub bulk_start: Option<Timestamp>,
+    /// One row for each class: `attempted = recorded + losses + in_flight`, since the recorder started.
+    pub classes: Vec<ClassCount>,
+    /// Records lost inside this report's window, by class and cause.
+    pub gaps: Vec<GapCount>,
+    pub sources: Vec<SourceLine>,
+    /// Anything else a reader must know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// One class's conservation, since the recorder started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClassCount {
+    pub class: Class,
+    /// Records that were to be made.
+    pub attempted: u64,
+    /// Records that reached the window.
+    pub recorded: u64,
+    /// Records lost on the way, by cause.
+    pub lost: BTreeMap<LossCause, u64>,
+    /// `attempted - recorded - lost`: made, and not arrived when the counts were read.
+    pub in_flight: i64,
+    /// Records that had reached the window and were evicted by a byte cap before their time.
+    pub evicted: u64,
+}
+
+/// Records lost inside a report's window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapCount {
+    pub class: Class,
+    pub cause: LossCause,
+    pub count: u64,
+}
+
+/// A source's state when the report was made.
+#[derive(Clone, Debug, Serialize)]
+pub struct SourceLine {
+    pub source: SourceName,
+    #[serde(flatten)]
+    pub health: Health,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NodeInfo {
+    pub name: String,
+    pub kernel: String,
+    pub arch: String,
+    pub boot_id: Option<String>,
+}
+
+/// The pod, as far as it is known.
+#[derive(Clone, Debug, Serialize)]
+pub struct PodInfo {
+    pub uid: Option<String>,
+    pub name: Option<String>,
+    pub namespace: Option<String>,
+}
+
+/// A cgroup that plays a part, by its role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ContainerInfo {
+    /// `subject`, or `sender`, `allocator`, `limit`.
+    pub role: &'static str,
+    /// In words: `container 3f2a91b0c4d5`, `unit nginx.service`, `cgroup /demo`.
+    pub name: String,
+    pub container_id: Option<String>,
+    pub pod_uid: Option<String>,
+    pub unit: Option<String>,
+    pub cgroup_path: Option<String>,
+    pub cgroup_id: u64,
+}
+
+/// One v1 telemetry entry: a projection of a record, made for the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// The record it was made from; entries of one record share it. What verdicts cite.
+    pub id: RecordId,
+    pub timestamp: Timestamp,
+    /// v1's `system` or `sidecar`.
+    pub source: &'static str,
+    /// v1's cpu, memory, network, disk, process, runtime, application, custom.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub name: String,
+    pub value: Value,
+    pub tags: BTreeMap<String, String>,
+    pub metadata: BTreeMap<String, Value>,
+}

@@ -1,0 +1,95 @@
+//! Records as sentences, for evidence and for entries that are no measurement.
+
+use crate::identity::Names;
+use crate::record::{Event, Health, Record};
+use crate::words;
+
+/// One record in one sentence. Names that processes chose are as they chose them: print with care.
+#[must_use]
+pub fn sentence(record: &Record, names: &Names) -> String {
+    let who = || match (record.subject.process(), record.subject.cgroup()) {
+        (Some(process), _) => words::process_and_exe(process, names),
+        (None, Some(id)) => names.describe(id),
+        (None, None) => "the node".to_owned(),
+    };
+    match &record.event {
+        Event::Exec(exec) => {
+            format!(
+                "{} ran {}; parent {}",
+                who(),
+                exec.exe,
+                words::process_and_exe(&exec.parent, names)
+            )
+        }
+        Event::Exit(exit) => {
+            let how = words::ending(exit.status);
+            let oom = if exit.oom_victim {
+                ", chosen by the OOM killer"
+            } else {
+                ""
+            };
+            format!("{} {how}{oom}", who())
+        }
+        Event::Signal(sent) => {
+            let signal = &sent.signal;
+            let by = if signal.from_user() {
+                "from"
+            } else {
+                "from the kernel, in the context of"
+            };
+            let sender = words::process_and_exe(&signal.sender, names);
+            let address = signal
+                .fault_addr
+                .map_or(String::new(), |a| format!(", address {a:#x}"));
+            let end = if sent.fatal {
+                ""
+            } else {
+                ", which it handles itself"
+            };
+            let name = words::signal(signal.number);
+            format!(
+                "{name} to {} {by} {sender} (si_code {}){address}{end}",
+                who(),
+                signal.code
+            )
+        }
+        Event::Oom(oom) => {
+            let rss = oom.rss().map_or("unknown".to_owned(), words::bytes);
+            let allocator = words::process_and_exe(&oom.allocator, names);
+            format!(
+                "the OOM killer chose {}, RSS {rss}; allocating: {allocator}",
+                who()
+            )
+        }
+        Event::CgroupCreated { path } => format!("cgroup {path} was created"),
+        Event::CgroupRemoved { path } => format!("cgroup {path} was removed"),
+        Event::FailedCall(call) => {
+            // One line of many: the executable is in the exec's.
+            let doer = record.subject.process().map_or_else(who, words::process);
+            let [a, b, c] = call.args;
+            let (name, errno) = (words::call(call), words::errno(call.errno));
+            format!("{name}({a:#x}, {b:#x}, {c:#x}) → {errno} in {doer}")
+        }
+        Event::Gap(gap) => {
+            format!(
+                "{} {} records lost: {}",
+                gap.count,
+                gap.class.name(),
+                gap.cause.name()
+            )
+        }
+        Event::Source(state) => {
+            format!("source {}: {}", state.source.name(), health(&state.health))
+        }
+        _ => format!("sample of {}", who()),
+    }
+}
+
+fn health(health: &Health) -> String {
+    match health {
+        Health::Ok => "ok".to_owned(),
+        Health::Degraded(why) => format!("degraded ({why})"),
+        Health::Disabled(why) => format!("disabled ({why})"),
+        Health::Failed(why) => format!("failed ({why})"),
+    }
+}
