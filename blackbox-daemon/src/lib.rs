@@ -27,5 +27,7 @@ pub mod verdict;
 
 pub mod report;
 
+pub mod destinations;
+
 pub mod clock;
 pub mod words;

@@ -1,0 +1,245 @@
+//! Destinations: where the bytes of reports go. One bounded queue and one task each, so none waits for another.
+//!
+//! Reads [`Document`]s, writes them to files, stdout or a web server. A report never waits here: a document
+//! that finds a queue full is counted, logged and dropped for that destination alone. A failing write is
+//! counted and never ends its task. For each destination
+//! `sent = written + failed + dropped + waiting`, exactly, whenever nothing is changing hands.
+
+pub mod file;
+pub mod http;
+mod state;
+pub mod stdout;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::report::format::Format;
+pub use state::DestinationState;
+use state::State;
+
+/// Documents that may wait for one destination: ten incidents in three formats, at 1 MiB each a bearable 32 MiB.
+pub const QUEUE: usize = 32;
+
+/// One report in one format, ready to go. Clones share the bytes.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Whose report. Sidecars choose ids, so destinations clean it for file names and headers.
+    pub incident_id: String,
+    /// When the incident happened.
+    pub at: Timestamp,
+    pub format: Format,
+    pub bytes: Bytes,
+}
+
+/// Where reports shall go. The one list of destinations.
+#[derive(Clone, Debug)]
+pub enum DestinationConfig {
+    File(file::Config),
+    Stdout,
+    Http(http::Config),
+}
+
+impl DestinationConfig {
+    /// What one `BLACKBOX_OUTPUT_PATH` means: `stdout`, an `http://` or `https://` URL, or a directory.
+    ///
+    /// # Errors
+    /// It starts like a URL and isn't one.
+    pub fn parse(path: &str) -> Result<Self, Error> {
+        let path = path.trim();
+        if path == "stdout" {
+            Ok(Self::Stdout)
+        } else if path.starts_with("http://") || path.starts_with("https://") {
+            Ok(Self::Http(http::Config::new(path)?))
+        } else {
+            Ok(Self::File(file::Config::new(PathBuf::from(path))))
+        }
+    }
+
+    /// The name used in logs, status and metrics. Shows no more of a URL than its origin: the rest may be secret.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(config) => format!("file:{}", config.directory.display()),
+            Self::Stdout => "stdout".to_owned(),
+            Self::Http(config) => config.origin(),
+        }
+    }
+}
+
+/// A destination that can't be started, or a document it could not write.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    File(#[from] file::Error),
+    #[error(transparent)]
+    Stdout(#[from] stdout::Error),
+    #[error(transparent)]
+    Http(#[from] http::Error),
+}
+
+/// What one destination had not written when its drain ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwritten {
+    pub name: String,
+    pub documents: u64,
+}
+
+/// Every destination. Clones are handles on the same ones.
+#[derive(Clone, Debug)]
+pub struct Destinations {
+    lanes: Arc<[Lane]>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Lane {
+    queue: mpsc::Sender<Document>,
+    state: Arc<State>,
+    task: AbortHandle,
+}
+
+impl Destinations {
+    /// Proves each destination usable and starts its task. Needs a tokio runtime around it and, for a web
+    /// server, a default rustls provider.
+    ///
+    /// # Errors
+    /// A directory can't be written, or a client can't be made; the error says what to do.
+    pub fn start(configs: Vec<DestinationConfig>) -> Result<Self, Error> {
+        let targets = configs
+            .into_iter()
+            .map(|config| Ok((config.name(), Target::open(config)?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let lanes = targets.into_iter().map(|(name, target)| {
+            let (queue, documents) = mpsc::channel(QUEUE);
+            let state = Arc::new(State::new(name));
+            let span = tracing::info_span!("destination", name = %state.name());
+            let work = work(target, documents, Arc::clone(&state), closing.clone());
+            let task = tasks.spawn(work.instrument(span)).abort_handle();
+            Lane { queue, state, task }
+        });
+        Ok(Self {
+            lanes: lanes.collect(),
+            tasks,
+            closing,
+        })
+    }
+
+    /// Hands `document` to every destination. Never waits: where it doesn't fit it is counted and logged.
+    pub fn send(&self, document: Document) {
+        for lane in self.lanes.iter() {
+            // Before it is in the queue: its task may be done with it at once.
+            lane.state.offered();
+            let Err(error) = lane.queue.try_send(document.clone()) else {
+                continue;
+            };
+            let dropped = lane.state.dropped();
+            let why = match error {
+                mpsc::error::TrySendError::Full(_) => "its queue is full",
+                mpsc::error::TrySendError::Closed(_) => "it is closed",
+            };
+            let (destination, incident) = (lane.state.name(), &document.incident_id);
+            tracing::warn!(destination, ?incident, format = %document.format, dropped, why, "report dropped");
+        }
+    }
+
+    /// How each destination fares, in the order they were configured.
+    #[must_use]
+    pub fn states(&self) -> Vec<DestinationState> {
+        self.lanes.iter().map(|lane| lane.state.read()).collect()
+    }
+
+    /// Closes every queue, waits at most `deadline` for what is in them, then gives up on the rest. Says for
+    /// each destination how many documents it left; those that failed are not among them.
+    pub async fn drain(self, deadline: Duration) -> Vec<Unwritten> {
+        self.closing.cancel();
+        self.tasks.close();
+        let in_time = tokio::time::timeout(deadline, self.tasks.wait()).await;
+        if in_time.is_err() {
+            self.lanes.iter().for_each(|lane| lane.task.abort());
+        }
+        let left = self.states().into_iter().map(|state| Unwritten {
+            name: state.name,
+            documents: state.waiting,
+        });
+        left.inspect(|left| {
+            if left.documents > 0 {
+                tracing::error!(
+                    destination = left.name,
+                    documents = left.documents,
+                    "reports not written"
+                );
+            }
+        })
+        .collect()
+    }
+}
+
+/// One destination's task: writes until its queue is closed and empty.
+async fn work(
+    target: Target,
+    mut queue: mpsc::Receiver<Document>,
+    state: Arc<State>,
+    closing: CancellationToken,
+) {
+    while let Some(Some(document)) = closing.run_until_cancelled(queue.recv()).await {
+        state.note(target.write(&document).await);
+    }
+    queue.close();
+    while let Some(document) = queue.recv().await {
+        state.note(target.write(&document).await);
+    }
+}
+
+/// What a write that succeeded has to say.
+#[derive(Debug, Default)]
+struct Written {
+    /// The document is safe, but something after it went wrong.
+    trouble: Option<Error>,
+}
+
+/// A destination, ready to write.
+enum Target {
+    File(file::Directory),
+    Stdout,
+    Http(http::Endpoint),
+}
+
+impl Target {
+    fn open(config: DestinationConfig) -> Result<Self, Error> {
+        match config {
+            DestinationConfig::File(config) => Ok(Self::File(file::Directory::open(config)?)),
+            DestinationConfig::Stdout => Ok(Self::Stdout),
+            DestinationConfig::Http(config) => Ok(Self::Http(http::Endpoint::open(config)?)),
+        }
+    }
+
+    async fn write(&self, document: &Document) -> Result<Written, Error> {
+        match self {
+            Self::File(directory) => Ok(Written {
+                trouble: directory.write(document).await?.map(Error::File),
+            }),
+            Self::Stdout => {
+                stdout::write(document).await?;
+                Ok(Written::default())
+            }
+            Self::Http(endpoint) => {
+                endpoint.write(document).await?;
+                Ok(Written::default())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Destinations beside each other: queues, drains, troubles and recovery.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::http::tests::{Answer, config, serve};
+use super::{
+    DestinationConfig, DestinationState, Destinations, Document, QUEUE, Unwritten, file, http,
+};
+use crate::report::format::Format;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) fn document(id: &str) -> Document {
+    Document {
+        incident_id: id.to_owned(),
+        at: "2026-03-04T05:06:07.891Z".parse().unwrap(),
+        format: Format::Json,
+        bytes: Bytes::from(format!("{{\"id\":{id:?}}}\n")),
+    }
+}
+
+fn files(directory: &Path) -> DestinationConfig {
+    DestinationConfig::File(file::Config::new(directory.to_owned()))
+}
+
+fn post(url: &str, timeout: Duration) -> DestinationConfig {
+    DestinationConfig::Http(config(url, timeout))
+}
+
+/// Waits until destination `index` is as `wanted`.
+async fn until(
+    destinations: &Destinations,
+    index: usize,
+    wanted: impl Fn(&DestinationState) -> bool,
+) -> DestinationState {
+    let poll = async {
+        loop {
+            let state = destinations.states().swap_remove(index);
+            if wanted(&state) {
+                return state;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, poll).await.unwrap()
+}
+
+#[test]
+fn an_output_path_names_a_destination() {
+    let name = |path| DestinationConfig::parse(path).map(|config| config.name());
+    assert_eq!(name(" stdout ").unwrap(), "stdout");
+    assert_eq!(name("/var/log/blackbox").unwrap(), "file:/var/log/blackbox");
+    assert_eq!(
+        name("https://me:secret@hooks.example/T0/token?key=secret").unwrap(),
+        "https://hooks.example"
+    );
+    assert!(name("http://").is_err());
+}
+
+#[tokio::test]
+async fn a_full_queue_is_counted_exactly_and_hurts_nobody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let (url, _) = serve(vec![Answer::Hang]).await;
+    let http = post(&url, PATIENCE);
+    let destinations = Destinations::start(vec![http, files(directory.path())]).unwrap();
+
+    destinations.send(document("first"));
+    // The task takes the first one in hand and hangs; the file's writes it.
+    until(&destinations, 1, |file| file.written == 1).await;
+    for number in 0..QUEUE + 7 {
+        destinations.send(document(&format!("n{number}")));
+        until(&destinations, 1, |file| file.waiting == 0).await;
+    }
+
+    let states = destinations.states();
+    assert_eq!(
+        (states[0].dropped, states[0].waiting),
+        (7, QUEUE as u64 + 1)
+    );
+    assert_eq!(
+        (states[1].dropped, states[1].written),
+        (0, QUEUE as u64 + 8)
+    );
+    let left = destinations.drain(Duration::from_millis(50)).await;
+    assert_eq!(left[0].documents, QUEUE as u64 + 1);
+    assert_eq!(left[1].documents, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_stops_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (url, _) = serve(vec![Answer::Hang]).await;
+    let http = post(&url, Duration::from_millis(200));
+    let destinations = Destinations::start(vec![http, files(directory.path())]).unwrap();
+    for number in 0..5 {
+        destinations.send(document(&format!("n{number}")));
+    }
+    let file = until(&destinations, 1, |file| file.written == 5).await;
+    assert_eq!((file.failed, file.dropped), (0, 0));
+    assert_eq!(destinations.states()[0].waiting, 5);
+
+    let http = until(&destinations, 0, |http| http.failed == 1).await;
+    assert_eq!(http.waiting, 4);
+    let error = http.last_error.unwrap();
+    assert!(error.contains("no answer from http://127.0.0.1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_drain_writes_what_is_queued_and_refuses_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let destinations = Destinations::start(vec![files(directory.path())]).unwrap();
+    let late = destinations.clone();
+    for number in 0..QUEUE {
+        destinations.send(document(&format!("n{number}")));
+    }
+    let name = format!("file:{}", directory.path().display());
+    assert_eq!(
+        destinations.drain(PATIENCE).await,
+        [Unwritten { name, documents: 0 }]
+    );
+    late.send(document("late"));
+    let state = late.states().swap_remove(0);
+    assert_eq!((state.written, state.dropped), (QUEUE as u64, 1));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), QUEUE);
+}
+
+#[tokio::test]
+async fn a_directory_that_breaks_is_counted_and_heals() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("reports");
+    let destinations = Destinations::start(vec![files(&directory)]).unwrap();
+    std::fs::remove_dir(&directory).unwrap();
+    std::fs::write(&directory, "in the way").unwrap();
+
+    destinations.send(document("one"));
+    destinations.send(document("two"));
+    let state = until(&destinations, 0, |state| state.failed == 2).await;
+    let error = state.last_error.unwrap();
+    assert!(error.starts_with("cannot write a report in "), "{error}");
+    assert!(error.contains("reports: "), "{error}");
+
+    std::fs::remove_file(&directory).unwrap();
+    destinations.send(document("three"));
+    let state = until(&destinations, 0, |state| state.written == 1).await;
+    assert_eq!((state.failed, state.last_error), (2, None));
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_used_is_told_at_start() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    std::fs::write(&path, "").unwrap();
+    let error = Destinations::start(vec![files(&path)]).unwrap_err();
+    let error = super::state::in_full(error);
+    assert!(error.contains(path.to_str().unwrap()), "{error}");
+    assert!(error.contains("BLACKBOX_OUTPUT_PATH"), "{error}");
+}
+
+#[test]
+fn a_config_shows_no_secret() {
+    let config = http::Config::new("https://me:secret@hooks.example/token").unwrap();
+    let shown = format!("{:?}", DestinationConfig::Http(config));
+    assert!(
+        !shown.contains("secret") && !shown.contains("token"),
+        "{shown}"
+    );
+}
