@@ -23,11 +23,20 @@ pub mod identity;
 
 pub mod incident;
 
+pub mod recorder;
+
 pub mod verdict;
 
 pub mod report;
 
+pub mod reporter;
+
 pub mod destinations;
 
+pub mod app;
 pub mod clock;
+pub mod config;
+pub mod doctor;
+pub mod log;
+pub mod privileges;
 pub mod words;

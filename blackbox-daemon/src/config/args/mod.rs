@@ -1,0 +1,107 @@
+//! Every key the daemon understands, once: `--flag` and environment variable, default, and what it means.
+//!
+//! `--help` is made from this file. v1's keys keep their names and defaults.
+
+mod output;
+mod recording;
+mod service;
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use super::values;
+pub use output::Output;
+pub use recording::{Ebpf, Kernel, Recording};
+pub use service::{Api, Kubernetes, KubernetesMode};
+
+const ABOUT: &str = "Records all the time; when something dies, says who killed it, and why.";
+
+const AFTER_HELP: &str = "\
+Every flag is also an environment variable, the name in <brackets>; a flag wins. Durations are written as in Go \
+(500ms, 60s, 1m30s), sizes with a unit (512KiB, 32MiB), switches as true or false.
+
+  blackbox-daemon                          record; reports go to /var/log/blackbox
+  blackbox-daemon --output-path stdout     record; reports go to the terminal
+  blackbox-daemon doctor                   what this machine offers, what is degraded, and how to mend it
+
+Recording kernel events needs CAP_BPF and CAP_PERFMON (or root) at start; they are dropped right after.";
+
+/// The command line as clap knows it: a value is called by its variable in help and errors, is never shown in
+/// help (it may be a secret), and may stand before or after a command.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command().mut_args(|arg| {
+        match arg.get_env().map(|key| key.to_string_lossy().into_owned()) {
+            Some(key) => arg.value_name(key).hide_env(true).global(true),
+            None => arg,
+        }
+    })
+}
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "blackbox-daemon", version, about = ABOUT, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What to do instead of recording.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say which kernel features, privileges and sources this machine has, and what is degraded.
+    Doctor {
+        /// Also write the findings to this file as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
+}
+
+/// All settings, by part.
+#[derive(Debug, Args)]
+pub struct Settings {
+    #[command(flatten)]
+    pub recording: Recording,
+    #[command(flatten)]
+    pub kernel: Kernel,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub kubernetes: Kubernetes,
+    #[command(flatten)]
+    pub api: Api,
+    #[command(flatten)]
+    pub log: Log,
+}
+
+/// The daemon's own log, on standard error.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Log")]
+pub struct Log {
+    /// Least severe level that is logged.
+    #[arg(
+        long,
+        env = "BLACKBOX_LOG_LEVEL",
+        default_value = "info",
+        ignore_case = true
+    )]
+    pub log_level: LogLevel,
+    /// Log lines as JSON.
+    #[arg(
+        long, env = "BLACKBOX_LOG_JSON", default_value = "true", value_parser = values::go_bool,
+        action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true"
+    )]
+    pub log_json: bool,
+}
+
+/// Levels of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}

@@ -1,0 +1,110 @@
+//! Keys of the recorder and the kernel programs: what is kept, how long, what becomes an incident.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::values::{self, Errnos};
+
+/// What is kept, how long, and what becomes an incident.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Recording")]
+pub struct Recording {
+    /// How far back the window reaches.
+    #[arg(
+        long, env = "BLACKBOX_BUFFER_WINDOW_SIZE", default_value = "60s",
+        value_parser = values::positive_duration
+    )]
+    pub buffer_window_size: Duration,
+    /// How often /proc and cgroups are sampled.
+    #[arg(
+        long, env = "BLACKBOX_COLLECTION_INTERVAL", default_value = "1s",
+        value_parser = values::positive_duration
+    )]
+    pub collection_interval: Duration,
+    /// How long an incident stays open for what belongs to it.
+    #[arg(
+        long, env = "BLACKBOX_SETTLE_TIME", default_value = "2s", value_parser = values::duration
+    )]
+    pub settle_time: Duration,
+    /// At most one full report in this time for deaths of the same kind; the rest are counted in it.
+    #[arg(
+        long, env = "BLACKBOX_THROTTLE_INTERVAL", default_value = "1m",
+        value_parser = values::duration
+    )]
+    pub throttle_interval: Duration,
+    /// Cgroup paths whose main process shall not end with a non-zero code; `*` within a name, comma between.
+    #[arg(
+        long, env = "BLACKBOX_WATCH_CGROUPS", value_delimiter = ',',
+        value_parser = values::cgroup_pattern
+    )]
+    pub watch_cgroups: Vec<String>,
+    /// Memory for rare, decisive records (exec, exit, signal, OOM kill).
+    #[arg(
+        long, env = "BLACKBOX_WINDOW_DECISIVE_BYTES", default_value = "8MiB",
+        value_parser = values::window_bytes
+    )]
+    pub window_decisive_bytes: u64,
+    /// Memory for bulk records (failed calls, samples).
+    #[arg(
+        long, env = "BLACKBOX_WINDOW_BULK_BYTES", default_value = "24MiB",
+        value_parser = values::window_bytes
+    )]
+    pub window_bulk_bytes: u64,
+    /// Most of the bulk memory one cgroup may hold when it is full, percent.
+    #[arg(
+        long, env = "BLACKBOX_WINDOW_SHARE_PERCENT", default_value_t = 50,
+        value_parser = clap::value_parser!(u8).range(1..=100)
+    )]
+    pub window_share_percent: u8,
+    /// Where proc is mounted.
+    #[arg(long, env = "BLACKBOX_PROC_ROOT", default_value = "/proc")]
+    pub proc_root: PathBuf,
+}
+
+/// The kernel programs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kernel")]
+pub struct Kernel {
+    /// Kernel programs: auto uses them when they load, off never tries.
+    #[arg(long, env = "BLACKBOX_EBPF", default_value = "auto")]
+    pub ebpf: Ebpf,
+    /// Failing system calls recorded per second and cgroup; all are counted.
+    #[arg(
+        long, env = "BLACKBOX_SYSCALL_RATE", default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub syscall_rate: u32,
+    /// As many may be recorded at once after a quiet time.
+    #[arg(
+        long, env = "BLACKBOX_SYSCALL_BURST", default_value_t = 4000,
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000)
+    )]
+    pub syscall_burst: u32,
+    /// Errors that are part of ordinary work: neither recorded nor counted. Names or numbers.
+    #[arg(
+        long, env = "BLACKBOX_SYSCALL_IGNORE", default_value = "EAGAIN,EINTR,EINPROGRESS,EALREADY",
+        value_parser = values::errnos
+    )]
+    pub syscall_ignore: Errnos,
+    /// Size of the ring for decisive records; a power of two.
+    #[arg(
+        long, env = "BLACKBOX_RING_CRIT_BYTES", default_value = "16MiB",
+        value_parser = values::ring_bytes
+    )]
+    pub ring_crit_bytes: u32,
+    /// Size of the ring for failed calls; a power of two.
+    #[arg(
+        long, env = "BLACKBOX_RING_BULK_BYTES", default_value = "8MiB",
+        value_parser = values::ring_bytes
+    )]
+    pub ring_bulk_bytes: u32,
+}
+
+/// Whether kernel programs are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Ebpf {
+    Auto,
+    Off,
+}

@@ -1,0 +1,134 @@
+//! Keys of Kubernetes, the REST API and the metrics.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::values;
+
+/// Where this daemon runs.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct Kubernetes {
+    /// Kubernetes: auto uses it inside a cluster, on demands it, off never asks.
+    #[arg(long, env = "BLACKBOX_KUBERNETES", default_value = "auto")]
+    pub kubernetes: KubernetesMode,
+    /// The node's name.  [default: its host name]
+    #[arg(long, env = "NODE_NAME")]
+    pub node_name: Option<String>,
+    /// The daemon's own namespace.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
+    /// A kubeconfig file; without one, the pod's service account.
+    #[arg(long, env = "KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Time-out of a request to the API server.
+    #[arg(
+        long, env = "BLACKBOX_K8S_TIMEOUT", default_value = "30s",
+        value_parser = values::positive_duration
+    )]
+    pub k8s_timeout: Duration,
+    /// Pause before the API server is tried again.
+    #[arg(
+        long, env = "BLACKBOX_K8S_RETRY_INTERVAL", default_value = "5s",
+        value_parser = values::positive_duration
+    )]
+    pub k8s_retry_interval: Duration,
+}
+
+/// Whether Kubernetes is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KubernetesMode {
+    Auto,
+    On,
+    Off,
+}
+
+/// The REST API and the metrics.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "API and metrics (checked, not served by this version)")]
+pub struct Api {
+    /// Port of the REST API.
+    #[arg(
+        long, env = "BLACKBOX_API_PORT", default_value_t = 8080,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub api_port: u16,
+    /// Key that clients send as a bearer token; required with Kubernetes.
+    #[arg(long, env = "BLACKBOX_API_KEY", value_parser = values::non_empty)]
+    pub api_key: Option<String>,
+    /// Serve the API's description and its browser page.
+    #[arg(
+        long, env = "BLACKBOX_SWAGGER_ENABLE", default_value = "false",
+        value_parser = values::go_bool, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub swagger_enable: bool,
+    /// Time-out of a request.
+    #[arg(
+        long, env = "BLACKBOX_API_TIMEOUT", default_value = "30s",
+        value_parser = values::positive_duration
+    )]
+    pub api_timeout: Duration,
+    /// Largest body of a request, bytes.
+    #[arg(
+        long, env = "BLACKBOX_API_MAX_BODY_SIZE", default_value = "1048576",
+        value_parser = values::byte_size
+    )]
+    pub api_max_body_size: u64,
+    /// Telemetry requests per minute and key.
+    #[arg(
+        long, env = "BLACKBOX_API_RATE_LIMIT", default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub api_rate_limit: u32,
+    /// Origins browsers may call from; comma between.
+    #[arg(
+        long,
+        env = "BLACKBOX_API_CORS_ORIGINS",
+        default_value = "*",
+        value_delimiter = ','
+    )]
+    pub api_cors_origins: Vec<String>,
+    /// Certificate for TLS; together with --api-tls-key-file.
+    #[arg(
+        long,
+        env = "BLACKBOX_API_TLS_CERT_FILE",
+        requires = "api_tls_key_file"
+    )]
+    pub api_tls_cert_file: Option<PathBuf>,
+    /// Key for TLS; together with --api-tls-cert-file.
+    #[arg(
+        long,
+        env = "BLACKBOX_API_TLS_KEY_FILE",
+        requires = "api_tls_cert_file"
+    )]
+    pub api_tls_key_file: Option<PathBuf>,
+    /// Serve Prometheus metrics.
+    #[arg(
+        long, env = "BLACKBOX_METRICS_ENABLED", default_value = "true",
+        value_parser = values::go_bool, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub metrics_enabled: bool,
+    /// Port of the metrics.
+    #[arg(
+        long, env = "BLACKBOX_METRICS_PORT", default_value_t = 9090,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub metrics_port: u16,
+    /// Path of the metrics.
+    #[arg(
+        long, env = "BLACKBOX_METRICS_PATH", default_value = "/metrics",
+        value_parser = values::url_path
+    )]
+    pub metrics_path: String,
+    /// v1's Go profiler; accepted and ignored.
+    #[arg(
+        long, env = "BLACKBOX_PPROF_ENABLED", default_value = "false",
+        value_parser = values::go_bool, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub pprof_enabled: bool,
+}

@@ -1,0 +1,393 @@
+//! Configuration: keys to each part's own config, checked as a whole before anything starts.
+//!
+//! Reads the command line and the environment, makes a [`Config`]. A wrong value, an unknown `BLACKBOX_*` key
+//! and a contradiction are errors that name the key, the value and what is allowed.
+
+pub mod args;
+pub mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use self::args::{KubernetesMode, Settings};
+use crate::destinations::{DestinationConfig, file};
+use crate::incident;
+use crate::incident::trigger::Rules;
+use crate::report::format::Format;
+use crate::sources::ebpf::load::Limits;
+use crate::window;
+
+/// v1's default place for reports.
+const DEFAULT_DIRECTORY: &str = "/var/log/blackbox";
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("unknown key {key}; did you mean {nearest}? (`blackbox-daemon --help` lists all keys)")]
+    Unknown { key: String, nearest: String },
+    #[error("{key}={value}: {allowed}")]
+    Value {
+        key: &'static str,
+        value: String,
+        allowed: String,
+    },
+    #[error("{one} and {other} contradict each other: set one of them")]
+    Contradiction {
+        one: &'static str,
+        other: &'static str,
+    },
+    #[error("{key} is required {when}")]
+    Required {
+        key: &'static str,
+        when: &'static str,
+    },
+}
+
+/// What the daemon is told, part by part.
+#[derive(Debug)]
+pub struct Config {
+    pub window: Duration,
+    pub interval: Duration,
+    pub proc_root: PathBuf,
+    pub storage: window::Config,
+    pub incidents: incident::Config,
+    pub rules: Rules,
+    /// `None`: kernel programs are switched off.
+    pub kernel: Option<Limits>,
+    pub formats: Vec<Format>,
+    pub destinations: Vec<DestinationConfig>,
+    pub kubernetes: Kubernetes,
+    pub node_name: Option<String>,
+    /// A key for the REST API is set; this version records and reports, and serves no API yet.
+    pub api_wanted: bool,
+}
+
+/// Whether a cluster is asked, after `auto` was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kubernetes {
+    Off(&'static str),
+    On,
+}
+
+/// How late records may come and a turn of the recorder may be; the window holds this much more.
+const LATE: Duration = Duration::from_secs(1);
+
+impl Config {
+    /// Checks the settings as a whole. `environment` are all variables the process has.
+    ///
+    /// # Errors
+    /// On an unknown key, a contradiction, or a wrong value that a single key could not show.
+    pub fn new(settings: Settings, environment: &[String]) -> Result<Self, Error> {
+        known_keys_only(environment)?;
+        let kubernetes = kubernetes(&settings, environment)?;
+        let destinations = destinations(&settings)?;
+        let Settings {
+            recording,
+            kernel,
+            output,
+            api,
+            ..
+        } = settings;
+        let kubernetes_node = settings
+            .kubernetes
+            .node_name
+            .filter(|name| !name.is_empty());
+        let settle = recording.settle_time;
+        Ok(Self {
+            window: recording.buffer_window_size,
+            interval: recording.collection_interval,
+            proc_root: recording.proc_root,
+            storage: window::Config {
+                // The minute before a death must still be there when the incident has been closed.
+                retention: recording.buffer_window_size + settle + incident::PATIENCE + LATE,
+                decisive_bytes: bounded(recording.window_decisive_bytes),
+                bulk_bytes: bounded(recording.window_bulk_bytes),
+                bulk_share_percent: recording.window_share_percent,
+                ..window::Config::default()
+            },
+            incidents: incident::Config {
+                settle,
+                throttle: recording.throttle_interval,
+            },
+            rules: Rules {
+                watch: recording.watch_cgroups,
+            },
+            kernel: (kernel.ebpf == args::Ebpf::Auto).then_some(Limits {
+                crit_ring: kernel.ring_crit_bytes,
+                bulk_ring: kernel.ring_bulk_bytes,
+                calls_per_second: kernel.syscall_rate,
+                calls_burst: kernel.syscall_burst,
+                errno_ignored: kernel.syscall_ignore.0,
+            }),
+            formats: output.output_formatters.0,
+            destinations,
+            kubernetes,
+            node_name: kubernetes_node,
+            api_wanted: api.api_key.is_some(),
+        })
+    }
+}
+
+fn bounded(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Refuses `BLACKBOX_*` variables that no part knows: a misspelt key would silently do nothing.
+fn known_keys_only(environment: &[String]) -> Result<(), Error> {
+    let command = args::command();
+    let known: Vec<String> = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_env().map(|key| key.to_string_lossy().into_owned()))
+        .collect();
+    for key in environment
+        .iter()
+        .filter(|key| key.starts_with("BLACKBOX_"))
+    {
+        if known.contains(key) || is_service_link(key, environment) {
+            continue;
+        }
+        let nearest = known.iter().max_by(|a, b| {
+            let likeness = |other: &str| strsim::jaro_winkler(key, other);
+            likeness(a).total_cmp(&likeness(b))
+        });
+        let nearest = nearest.cloned().unwrap_or_default();
+        return Err(Error::Unknown {
+            key: key.clone(),
+            nearest,
+        });
+    }
+    Ok(())
+}
+
+/// Kubernetes tells every pod of the Services in its namespace by variables of their names; a Service called
+/// `blackbox-…` must not stop its own daemon.
+fn is_service_link(key: &str, environment: &[String]) -> bool {
+    environment.iter().any(|other| {
+        other.strip_suffix("_SERVICE_HOST").is_some_and(|service| {
+            key.strip_prefix(service)
+                .is_some_and(|rest| rest.starts_with('_'))
+        })
+    })
+}
+
+fn kubernetes(settings: &Settings, environment: &[String]) -> Result<Kubernetes, Error> {
+    let in_cluster = environment
+        .iter()
+        .any(|key| key == "KUBERNETES_SERVICE_HOST");
+    let on = match settings.kubernetes.kubernetes {
+        KubernetesMode::Off => return Ok(Kubernetes::Off("BLACKBOX_KUBERNETES=off")),
+        KubernetesMode::Auto => in_cluster,
+        KubernetesMode::On => true,
+    };
+    if !on {
+        return Ok(Kubernetes::Off("not inside a cluster"));
+    }
+    match settings.api.api_key {
+        Some(_) => Ok(Kubernetes::On),
+        None => Err(Error::Required {
+            key: "BLACKBOX_API_KEY",
+            when: "with Kubernetes",
+        }),
+    }
+}
+
+fn destinations(settings: &Settings) -> Result<Vec<DestinationConfig>, Error> {
+    let output = &settings.output;
+    let mut wanted = match (&output.emitters, output.output_path.is_empty()) {
+        (Some(_), false) => {
+            return Err(Error::Contradiction {
+                one: "BLACKBOX_EMITTERS",
+                other: "BLACKBOX_OUTPUT_PATH",
+            });
+        }
+        (Some(json), true) => emitters(json)?,
+        (None, false) => output.output_path.clone(),
+        (None, true) => vec![directory(DEFAULT_DIRECTORY)],
+    };
+    wanted.extend(output.http_endpoint.clone());
+    let mut names: Vec<String> = Vec::new();
+    wanted.retain_mut(|destination| {
+        if let DestinationConfig::File(file) = destination {
+            file.max_files = output.output_max_files as usize;
+            file.max_bytes = output.output_max_bytes;
+        }
+        let name = destination.name();
+        let new = !names.contains(&name);
+        names.push(name);
+        new
+    });
+    Ok(wanted)
+}
+
+fn directory(path: impl Into<PathBuf>) -> DestinationConfig {
+    DestinationConfig::File(file::Config::new(path.into()))
+}
+
+/// One of v1's emitters. `create_dirs` and `append` are accepted: directories are always made, and each report
+/// is a file of its own, so there is nothing to append to.
+#[derive(Debug, Deserialize)]
+struct Emitter {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    config: EmitterConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct EmitterConfig {
+    path: Option<String>,
+    url: Option<String>,
+    endpoint: Option<String>,
+}
+
+fn emitters(json: &str) -> Result<Vec<DestinationConfig>, Error> {
+    const KEY: &str = "BLACKBOX_EMITTERS";
+    let wrong = |allowed: String| Error::Value {
+        key: KEY,
+        value: json.to_owned(),
+        allowed,
+    };
+    let parsed: Vec<Emitter> = serde_json::from_str(json).map_err(|error| {
+        wrong(format!(
+            "{error}; allowed: [{{\"type\": \"file\", \"config\": {{\"path\": \"…\"}}}}]"
+        ))
+    })?;
+    if parsed.is_empty() {
+        return Err(wrong("allowed: at least one emitter".to_owned()));
+    }
+    let destination = |Emitter { kind, config }: Emitter| match kind.as_str() {
+        "file" => {
+            let path = config.path.as_deref().unwrap_or(DEFAULT_DIRECTORY);
+            Ok(directory(directory_of(Path::new(path))))
+        }
+        "stdout" => Ok(DestinationConfig::Stdout),
+        "http" => match config.url.or(config.endpoint) {
+            Some(url) => values::http_url(&url).map_err(wrong),
+            None => Err(wrong("an http emitter needs config.url".to_owned())),
+        },
+        other => Err(wrong(format!(
+            "unknown type {other:?}; allowed: file, stdout, http"
+        ))),
+    };
+    parsed.into_iter().map(destination).collect()
+}
+
+/// v1's path is a file that everything is appended to; ours is the directory it lies in.
+fn directory_of(path: &Path) -> PathBuf {
+    match (path.extension(), path.parent()) {
+        (Some(_), Some(parent)) => parent.to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::args::Cli;
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        let words = [&["blackbox-daemon"], args].concat();
+        Cli::from_arg_matches(&args::command().try_get_matches_from(words)?)
+    }
+
+    fn config(args: &[&str], environment: &[&str]) -> Result<Config, Error> {
+        let cli = parse(args).unwrap();
+        let environment: Vec<String> = environment.iter().map(|key| (*key).to_owned()).collect();
+        Config::new(cli.settings, &environment)
+    }
+
+    fn refused(args: &[&str]) -> String {
+        parse(args).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let error = config(&[], &["BLACKBOX_OUTPUT_FORMATERS"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("BLACKBOX_OUTPUT_FORMATTERS"), "{error}");
+    }
+
+    #[test]
+    fn service_links_are_not_keys() {
+        let links = [
+            "BLACKBOX_DAEMON_METRICS_SERVICE_HOST",
+            "BLACKBOX_DAEMON_METRICS_SERVICE_PORT",
+            "BLACKBOX_DAEMON_METRICS_PORT_9090_TCP_ADDR",
+        ];
+        assert!(config(&[], &links).is_ok());
+    }
+
+    #[test]
+    fn wrong_values_name_key_value_and_what_is_allowed() {
+        for (args, words) in [
+            (
+                ["--api-port", "0"],
+                ["BLACKBOX_API_PORT", "'0'", "1..=65535"],
+            ),
+            (
+                ["--buffer-window-size", "0s"],
+                ["BLACKBOX_BUFFER_WINDOW_SIZE", "'0s'", "above zero"],
+            ),
+            (
+                ["--output-formatters", "xml"],
+                ["BLACKBOX_OUTPUT_FORMATTERS", "'xml'", "json"],
+            ),
+            (
+                ["--log-level", "loud"],
+                ["BLACKBOX_LOG_LEVEL", "'loud'", "debug"],
+            ),
+            (
+                ["--swagger-enable", "yes"],
+                ["BLACKBOX_SWAGGER_ENABLE", "'yes'", "true or false"],
+            ),
+            (["--api-key", ""], ["BLACKBOX_API_KEY", "", "allowed"]),
+        ] {
+            let error = refused(&args);
+            for word in words {
+                assert!(error.contains(word), "{word} is not in: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let both = config(&["--output-path", "stdout", "--emitters", "[]"], &[]).unwrap_err();
+        assert!(matches!(both, Error::Contradiction { .. }));
+        let half = refused(&["--api-tls-cert-file", "/cert"]);
+        assert!(half.contains("--api-tls-key-file"), "{half}");
+        let keyless = config(&["--kubernetes", "on"], &[])
+            .unwrap_err()
+            .to_string();
+        assert!(keyless.contains("BLACKBOX_API_KEY"), "{keyless}");
+    }
+
+    #[test]
+    fn v1_emitters_are_understood() {
+        let json = r#"[{"type":"file","config":{"path":"/var/log/x/incidents.log","append":true}},
+                       {"type":"http","config":{"url":"http://127.0.0.1/in"}}]"#;
+        let config = config(&["--emitters", json], &[]).unwrap();
+        assert!(matches!(&config.destinations[0],
+            DestinationConfig::File(file) if file.directory == Path::new("/var/log/x")));
+        assert!(matches!(config.destinations[1], DestinationConfig::Http(_)));
+        assert!(emitters("[]").is_err());
+        assert!(
+            emitters(r#"[{"type":"kafka"}]"#)
+                .unwrap_err()
+                .to_string()
+                .contains("stdout")
+        );
+    }
+
+    #[test]
+    fn kubernetes_is_off_outside_a_cluster() {
+        let alone = config(&[], &[]).unwrap();
+        assert_eq!(alone.kubernetes, Kubernetes::Off("not inside a cluster"));
+        let inside = config(&["--api-key", "k"], &["KUBERNETES_SERVICE_HOST"]).unwrap();
+        assert_eq!(inside.kubernetes, Kubernetes::On);
+    }
+}

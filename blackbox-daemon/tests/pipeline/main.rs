@@ -1,0 +1,8 @@
+//! From records to reports, without a clock: what was fed to the recorder's core decides every byte of the report.
+
+mod completeness;
+mod deaths;
+mod incidents;
+mod slices;
+#[path = "../support/mod.rs"]
+mod support;
