@@ -1,0 +1,17 @@
+//! Root tests: the built daemon and its kernel programs on the running kernel.
+//!
+//! Run by `cargo xtask test` where root and BPF are available; `xtask::stage` starts the daemon and stages deaths.
+//! Every test has a daemon and cgroups of its own and asserts only about these: the machine may do what it likes.
+
+mod lab;
+
+mod attribution;
+mod conservation;
+mod deaths;
+mod faults;
+mod memory;
+mod privileges;
+mod shutdown;
+mod starts;
+mod stops;
+mod throttle;

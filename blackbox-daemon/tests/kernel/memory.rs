@@ -1,0 +1,74 @@
+//! Out of memory, told from what only looks like it.
+
+use anyhow::Result;
+use serde_json::Value;
+use xtask::stage::Cgroup;
+
+use crate::lab::{self, Lab, Life, VICTIM, VICTIM_COMM, said};
+
+const MIB: u64 = 1 << 20;
+
+/// Kills at the same time: the victim's death and the killer's mark of it come in either order.
+const AT_ONCE: usize = 6;
+
+/// The kernel kills the largest process, whoever allocates: both are told apart.
+#[test]
+fn the_victim_and_the_allocating_process_can_differ() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let mut kills = Vec::new();
+    for index in 0..AT_ONCE {
+        let cgroup = lab::cgroup(&format!("other-{index}"))?;
+        cgroup.set_memory_limit(96 * MIB)?;
+        let mut large = Life::start(&cgroup, VICTIM, &["hold", "64"])?;
+        large.wait_for_word("holding")?;
+        let small = Life::start(&cgroup, VICTIM, &["oom"])?;
+        kills.push((large, small, cgroup));
+    }
+    for (large, small, cgroup) in kills {
+        let (victim, allocator) = (large.pid(), small.pid());
+        large.end()?;
+        small.end()?;
+        assert_killed_for(&lab.report(victim)?, allocator, &cgroup);
+    }
+    Ok(())
+}
+
+fn assert_killed_for(report: &Value, allocator: u32, cgroup: &Cgroup) {
+    let verdict = &report["verdict"];
+    let facts = &verdict["facts"];
+    assert_eq!(report["incident"]["type"], "oom", "{verdict:#}");
+    assert_eq!(verdict["grade"], "proven", "{verdict:#}");
+    assert_eq!(verdict["cause"], "memory_limit", "{verdict:#}");
+    assert_eq!(facts["allocator_pid"], allocator, "{verdict:#}");
+    assert_eq!(facts["allocator_comm"], VICTIM_COMM);
+    assert_eq!(facts["limit_cgroup"], cgroup.path().as_str());
+    assert_eq!(facts["limit_bytes"], 96 * MIB);
+    let resident = facts["victim_rss_bytes"].as_u64().unwrap_or(0);
+    assert!((64 * MIB..80 * MIB).contains(&resident), "{verdict:#}");
+    let statements = verdict["statements"].to_string();
+    let whose = format!("was that of {VICTIM_COMM} (pid {allocator})");
+    assert!(statements.contains(&whose), "{statements}");
+}
+
+/// 137 is what a shell says of a child killed by SIGKILL; anyone can say it.
+#[test]
+fn exit_code_137_is_never_an_oom_kill() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let cgroup = lab::cgroup("code")?;
+    cgroup.set_memory_limit(64 * MIB)?;
+    let shell = Life::start(&cgroup, "sh", &["-c", "sleep 0.2; exit 137"])?;
+    let pid = shell.pid();
+    let (status, _) = shell.end()?;
+    assert_eq!(status.code(), Some(137));
+
+    let report = lab.report(pid)?;
+    let verdict = &report["verdict"];
+    assert_eq!(verdict["cause"], "exit_code", "{verdict:#}");
+    assert_eq!(verdict["facts"]["exit_code"], 137, "{verdict:#}");
+    assert_eq!(report["incident"]["type"], "crash");
+    let said = said(&report).to_lowercase();
+    for word in ["oom", "out of memory", "memory limit", "memory_limit"] {
+        assert!(!said.contains(word), "{word} is in {said}");
+    }
+    Ok(())
+}

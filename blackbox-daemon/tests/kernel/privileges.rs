@@ -1,0 +1,103 @@
+//! What the daemon needs to start, what it keeps (nothing), and what it says when it is missing.
+
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::lab::{self, DAEMON, Lab, Life, VICTIM};
+
+/// CAP_PERFMON and CAP_BPF by number (linux/capability.h): older setpriv do not know the names.
+const ONLY_BPF: [&str; 3] = [
+    "setpriv",
+    "--bounding-set=-all,+cap_38,+cap_39",
+    "--inh-caps=-all",
+];
+const NOTHING: [&str; 3] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"];
+
+#[test]
+fn two_capabilities_suffice_and_none_is_kept() -> Result<()> {
+    let mut lab = Lab::start_below(&ONLY_BPF, &[])?;
+    for set in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+        let of_threads = lab::of_each_thread(lab.daemon.pid(), set)?;
+        assert!(of_threads.len() > 2, "{of_threads:?}");
+        assert!(
+            of_threads.iter().all(|caps| caps == "0000000000000000"),
+            "{set} {of_threads:?}"
+        );
+    }
+    let (cgroup, elsewhere) = (lab::cgroup("bare")?, lab::cgroup("bare-sender")?);
+    let sleeper = Life::start(&cgroup, VICTIM, &["sleep"])?;
+    let pid = sleeper.pid();
+    let sender = lab::send(&elsewhere, pid, "9")?;
+    sleeper.end()?;
+    let report = lab.report(pid)?;
+    let verdict = &report["verdict"];
+    assert_eq!(verdict["grade"], "proven", "{verdict:#}");
+    assert_eq!(verdict["cause"], "killed_by_signal", "{verdict:#}");
+    assert_eq!(verdict["facts"]["sender_pid"], sender, "{verdict:#}");
+    assert_eq!(source(&report, "ebpf"), "ok", "every hook is attached");
+    assert_eq!(report["completeness"]["complete"], true);
+    Ok(())
+}
+
+fn source(report: &Value, name: &str) -> Value {
+    let sources = report["completeness"]["sources"].as_array();
+    let mut lines = sources.into_iter().flatten();
+    let line = lines.find(|line| line["source"] == name);
+    line.map_or(Value::Null, |line| line["state"].clone())
+}
+
+/// It starts, names what it lacks, and goes on with what needs no privilege.
+#[test]
+fn without_capabilities_it_says_what_is_missing() -> Result<()> {
+    let mut lab = Lab::start_below(&NOTHING, &[])?;
+    let log = lab.daemon.log()?;
+    let failed = log
+        .lines()
+        .find(|line| line.contains("source failed") && line.contains("ebpf"));
+    let failed = failed.unwrap_or_default();
+    assert!(
+        failed.contains("this process lacks CAP_BPF and CAP_PERFMON"),
+        "{log}"
+    );
+    assert_eq!(lab.daemon.stop()?.code(), Some(0));
+    assert!(!lab.daemon.log()?.contains("panicked"));
+    Ok(())
+}
+
+/// What `doctor` prints, and its exit code.
+fn doctor(wrapper: [&str; 3]) -> Result<(String, Option<i32>)> {
+    let directory = tempfile::tempdir()?;
+    let [program, arguments @ ..] = wrapper;
+    let mut command = Command::new(program);
+    command.args(arguments).args([DAEMON, "doctor"]);
+    let output = command
+        .env("BLACKBOX_OUTPUT_PATH", directory.path())
+        .output()?;
+    Ok((String::from_utf8(output.stdout)?, output.status.code()))
+}
+
+#[test]
+fn doctor_names_the_missing_capability() -> Result<()> {
+    let (table, code) = doctor(NOTHING)?;
+    assert_eq!(code, Some(1), "{table}");
+    let of_capabilities = |line: &&str| line.starts_with("capabilities");
+    let line = table.lines().find(of_capabilities).unwrap_or_default();
+    assert!(line.contains("failed"), "{table}");
+    assert!(line.contains("CAP_BPF"), "{table}");
+    Ok(())
+}
+
+#[test]
+fn doctor_finds_all_hooks_with_two_capabilities() -> Result<()> {
+    let (table, code) = doctor(ONLY_BPF)?;
+    assert_eq!(code, Some(0), "{table}");
+    let hooks: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("hook "))
+        .collect();
+    assert_eq!(hooks.len(), 7, "{table}");
+    assert!(hooks.iter().all(|hook| hook.contains("  ok ")), "{table}");
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Load whose exact size is known: what a test compares the recorder's counts with.
+
+use std::collections::VecDeque;
+use std::io::{Error, Result};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const AT_ONCE: usize = 16;
+const CALLS_PER_CHILD: u64 = 2_000;
+const SHORT_CODE: Option<i32> = Some(3);
+
+/// Spawns `count` children in mode `short` as fast as it can and prints how many it spawned and reaped.
+pub(crate) fn burst(count: u64) -> Result<u8> {
+    let program = std::env::current_exe()?;
+    let mut running: VecDeque<Child> = VecDeque::new();
+    let (mut spawned, mut reaped) = (0_u64, 0_u64);
+    while spawned < count || !running.is_empty() {
+        if spawned < count && running.len() < AT_ONCE {
+            running.push_back(
+                Command::new(&program)
+                    .arg("short")
+                    .stdin(Stdio::null())
+                    .spawn()?,
+            );
+            spawned += 1;
+        } else if let Some(mut child) = running.pop_front() {
+            reaped += u64::from(child.wait()?.code() == SHORT_CODE);
+        }
+    }
+    println!(r#"{{"spawned":{spawned},"reaped":{reaped}}}"#);
+    Ok(0)
+}
+
+/// Makes calls that fail with EBADF for `duration`, a child for every 2,000 of them, and prints the counts.
+///
+/// Nothing else in this program fails with EBADF: the count is exact.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program is the load, not the recorder"
+)]
+pub(crate) fn flood(duration: Duration) -> Result<u8> {
+    let start = Instant::now();
+    let (mut failed_calls, mut children) = (0_u64, 0_u64);
+    while start.elapsed() < duration {
+        for _ in 0..CALLS_PER_CHILD {
+            failing_call()?;
+        }
+        failed_calls += CALLS_PER_CHILD;
+        fork_and_reap()?;
+        children += 1;
+    }
+    println!(
+        r#"{{"failed_calls":{failed_calls},"errno":{},"children":{children}}}"#,
+        libc::EBADF
+    );
+    Ok(0)
+}
+
+#[expect(unsafe_code, reason = "std has no call that fails in a chosen way")]
+fn failing_call() -> Result<()> {
+    // SAFETY: -1 is never a descriptor, so nothing is closed.
+    let result = unsafe { libc::close(-1) };
+    let error = Error::last_os_error();
+    if result == -1 && error.raw_os_error() == Some(libc::EBADF) {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+#[expect(unsafe_code, reason = "std only forks to exec")]
+fn fork_and_reap() -> Result<()> {
+    // SAFETY: this program has one thread, and the child does nothing but _exit.
+    let child = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::_exit(0);
+        }
+        child
+    };
+    let mut status = 0;
+    // SAFETY: `status` outlives the call. A failed fork (-1) would wait for any child: excluded first.
+    if child < 0 || unsafe { libc::waitpid(child, &mut status, 0) } != child {
+        return Err(Error::last_os_error());
+    }
+    Ok(())
+}

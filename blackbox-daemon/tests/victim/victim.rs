@@ -1,0 +1,106 @@
+//! The victim: a program that dies in the way its first argument names, for the demo and the root tests.
+//!
+//! Prints one JSON line where a mode has something to tell. Safe outside a cgroup: no mode keeps more than 1 GiB, and
+//! nothing but its own children and the process named on the command line is touched.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program's output is its result"
+)]
+
+mod faults;
+mod load;
+mod memory;
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+const USAGE: &str = "usage: blackbox-victim MODE
+  oom                 allocate until killed (gives up at 1 GiB: exit code 9)
+  hold MIB            keep MIB MiB in use and sleep 30 s
+  child-oom           a child in mode `oom`; outlives it by a second
+  segv-null | segv-wild | segv-stack | segv-noncanonical
+  abort               abort()
+  sleep               sleep 30 s: the target of a kill
+  kill PID SIGNAL     send SIGNAL as `blackbox-killer`
+  exit CODE           exit with CODE
+  leader-exits        the main thread ends first; the last one exits with 7
+  short               exit with 3 at once
+  burst N             N children in mode `short`, at most 16 at once
+  flood SECONDS       failing calls (EBADF) and short-lived children";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Some(Ok(code)) => ExitCode::from(code),
+        Some(Err(error)) => {
+            eprintln!("blackbox-victim: {}: {error}", arguments.join(" "));
+            ExitCode::from(10)
+        }
+        None => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one mode; `None` if the command line names none. Most modes do not return.
+fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
+    Some(match arguments {
+        ["oom"] => memory::exhaust(),
+        ["hold", mib] => memory::hold(mib.parse().ok()?),
+        ["child-oom"] => memory::exhaust_in_child(),
+        ["segv-null"] => faults::write_to(0x10),
+        ["segv-wild"] => faults::write_to(0x5e00_0000_1230),
+        ["segv-noncanonical"] => faults::write_to(0xdead_0000_0000_0000),
+        ["segv-stack"] => faults::overflow_stack(),
+        ["abort"] => std::process::abort(),
+        ["sleep"] => {
+            thread::sleep(Duration::from_secs(30));
+            Ok(0)
+        }
+        ["kill", pid, signal] => kill(pid.parse().ok()?, signal.parse().ok()?),
+        ["exit", code] => Ok(code.parse().ok()?),
+        ["leader-exits"] => leader_exits(),
+        ["short"] => Ok(3),
+        ["burst", count] => load::burst(count.parse().ok()?),
+        ["flood", seconds] => load::flood(Duration::from_secs(seconds.parse().ok()?)),
+        _ => return None,
+    })
+}
+
+/// Sends `signal` to `pid` under a name a report can be checked for.
+fn kill(pid: i32, signal: i32) -> std::io::Result<u8> {
+    rustix::thread::set_name(c"blackbox-killer")?;
+    #[expect(unsafe_code, reason = "any signal number, which std has no call for")]
+    // SAFETY: takes two integers and touches no memory of ours.
+    let sent = unsafe { libc::kill(pid, signal) };
+    if sent == 0 {
+        Ok(0)
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}
+
+/// Ends the main thread alone; 300 ms later the remaining one ends the process with code 7.
+fn leader_exits() -> std::io::Result<u8> {
+    thread::spawn(|| {
+        thread::sleep(Duration::from_millis(300));
+        #[expect(
+            unsafe_code,
+            reason = "std would run the exit handlers of a thread that is gone"
+        )]
+        // SAFETY: ends the process (exit_group); nothing of ours runs after it.
+        unsafe {
+            libc::_exit(7)
+        }
+    });
+    #[expect(unsafe_code, reason = "std cannot end only the main thread")]
+    // SAFETY: ends this thread without unwinding; the other one borrows nothing from its stack.
+    unsafe {
+        libc::syscall(libc::SYS_exit, 0);
+    }
+    unreachable!("exit(2) does not return")
+}
