@@ -1,4 +1,5 @@
-//! Records as sentences, for evidence and for entries that are no measurement.
+//! Records as sentences, for evidence and for entries that are no measurement. Executables are named where a
+//! program starts and where somebody sends a signal; elsewhere name and pid are enough.
 
 use crate::identity::Names;
 use crate::record::{Event, Health, Record};
@@ -8,7 +9,7 @@ use crate::words;
 #[must_use]
 pub fn sentence(record: &Record, names: &Names) -> String {
     let who = || match (record.subject.process(), record.subject.cgroup()) {
-        (Some(process), _) => words::process_and_exe(process, names),
+        (Some(process), _) => words::process(process),
         (None, Some(id)) => names.describe(id),
         (None, None) => "the node".to_owned(),
     };
@@ -18,7 +19,7 @@ pub fn sentence(record: &Record, names: &Names) -> String {
                 "{} ran {}; parent {}",
                 who(),
                 exec.exe,
-                words::process_and_exe(&exec.parent, names)
+                words::process(&exec.parent)
             )
         }
         Event::Exit(exit) => {
@@ -55,7 +56,7 @@ pub fn sentence(record: &Record, names: &Names) -> String {
         }
         Event::Oom(oom) => {
             let rss = oom.rss().map_or("unknown".to_owned(), words::bytes);
-            let allocator = words::process_and_exe(&oom.allocator, names);
+            let allocator = words::process(&oom.allocator);
             format!(
                 "the OOM killer chose {}, RSS {rss}; allocating: {allocator}",
                 who()
@@ -64,11 +65,9 @@ pub fn sentence(record: &Record, names: &Names) -> String {
         Event::CgroupCreated { path } => format!("cgroup {path} was created"),
         Event::CgroupRemoved { path } => format!("cgroup {path} was removed"),
         Event::FailedCall(call) => {
-            // One line of many: the executable is in the exec's.
-            let doer = record.subject.process().map_or_else(who, words::process);
             let [a, b, c] = call.args;
             let (name, errno) = (words::call(call), words::errno(call.errno));
-            format!("{name}({a:#x}, {b:#x}, {c:#x}) → {errno} in {doer}")
+            format!("{name}({a:#x}, {b:#x}, {c:#x}) → {errno} in {}", who())
         }
         Event::Gap(gap) => {
             format!(

@@ -147,7 +147,13 @@ fn memory_limit(scene: &Scene<'_>, id: RecordId, level: &MemoryLevel, grade: Gra
     let text = format!("{place} used {usage} of its limit of {limit_text} at that instant");
     verdict.state(Grade::Proven, text, vec![id]);
     if let Some(times) = level.oom_events.filter(|times| *times > 0) {
-        let text = format!("the kernel counts {times} times that {place} itself ran out of memory");
+        let often = match times {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let text = format!(
+            "by the kernel's own count {place} itself has run out {often}, this kill included"
+        );
         verdict.state(Grade::Proven, text, vec![id]);
     }
     if !at_limit(level) {

@@ -111,7 +111,7 @@ fn a_thousand_short_lives_are_all_attributed() -> Result<()> {
     );
 
     let execs = entries(&report, &cgroup, "process_exec");
-    let by_parent = format!("parent {VICTIM_COMM} (pid {parent}, ");
+    let by_parent = format!("parent {VICTIM_COMM} (pid {parent})");
     let of_burst: Vec<&Value> = execs
         .into_iter()
         .filter(|exec| {

@@ -164,7 +164,7 @@ fn counted_limits() -> Vec<Death> {
             ["memory_limit", "proven"],
         )
         .facts(json!({"limit_cgroup": "/demo"}))
-        .says(&["counts 1 times that cgroup /demo itself ran out"]),
+        .says(&["by the kernel's own count cgroup /demo itself has run out once"]),
         Death::new(
             "a second kill while the first victim's memory is freed",
             second,
