@@ -11,7 +11,7 @@ const UNWATCHED: [(&str, &str); 1] = [("BLACKBOX_WATCH_CGROUPS", "/blackbox-unwa
 
 /// Runs a shell as pid 1 of a pid namespace of its own.
 fn run_as_pid_1(cgroup: &Cgroup, script: &str) -> Result<()> {
-    let words = ["--pid", "--fork", "--mount-proc", "sh", "-c", script];
+    let words = ["--pid", "--fork", "sh", "-c", script];
     Life::start(cgroup, "unshare", &words)?.end()?;
     Ok(())
 }
