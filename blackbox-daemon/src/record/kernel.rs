@@ -78,10 +78,11 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// Sent by a process (`kill`, `tgkill`, `sigqueue`), not by the kernel (siginfo: `si_code <= 0`).
+    /// Sent by a process: `kill` (0), `sigqueue` (-1), `tgkill` (-6). The other negative codes are timers, message
+    /// queues and asynchronous IO, for which whoever ran at that instant is no sender (siginfo.h).
     #[must_use]
     pub fn from_user(&self) -> bool {
-        self.code <= 0
+        matches!(self.code, 0 | -1 | -6)
     }
 }
 

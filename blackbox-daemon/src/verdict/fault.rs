@@ -108,7 +108,7 @@ fn address(verdict: &mut Verdict, death: &Death) {
     let (grade, text) = match class {
         AddressClass::Null => (
             Grade::Proven,
-            "the address is null or a small offset from it: a null pointer was used",
+            "the address is null or a small offset from it, as of a null pointer",
         ),
         AddressClass::Stack => (
             Grade::Likely,

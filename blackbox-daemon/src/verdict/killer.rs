@@ -55,6 +55,50 @@ pub(super) fn kernel(scene: &Scene<'_>, death: &Death) -> Verdict {
     verdict
 }
 
+const SIGPIPE: u32 = 13;
+const SIGXFSZ: u32 = 25;
+
+/// Signals that the kernel sends a process in its own context for a write it tried.
+pub(super) fn is_kernels_answer(number: u32) -> bool {
+    matches!(number, SIGPIPE | SIGXFSZ)
+}
+
+/// The kernel's answer to a write; the record cannot tell it from a process that signals itself.
+pub(super) fn answered(scene: &Scene<'_>, death: &Death) -> Verdict {
+    let name = words::signal(death.signal.number);
+    let victim = words::process(&scene.victim);
+    let what = match death.signal.number {
+        SIGPIPE => "it wrote to a pipe or socket that nobody reads",
+        _ => "it wrote beyond its file size limit",
+    };
+    let headline = format!("{victim} died of {name}: {what}");
+    let mut verdict = Verdict::new(Cause::KernelSignal, Grade::Likely, headline);
+    let text = format!("{name} was sent in the context of the process itself, which died of it");
+    verdict.state(Grade::Proven, text, death.cites.clone());
+    let text = format!("{what}; a process could also send itself {name}");
+    verdict.state(Grade::Likely, text, death.cites.clone());
+    verdict.signal_facts(death.signal.number);
+    verdict
+}
+
+/// A timer, a message queue or asynchronous IO: nobody who was running is the sender.
+pub(super) fn notified(scene: &Scene<'_>, death: &Death) -> Verdict {
+    let name = words::signal(death.signal.number);
+    let victim = words::process(&scene.victim);
+    let code = death.signal.code;
+    let headline =
+        format!("{victim} died of {name}, a notification such as a timer's (si_code {code})");
+    let mut verdict = Verdict::new(Cause::KernelSignal, Grade::Likely, headline);
+    let text = format!("{name} was sent with si_code {code}, and the process died of it");
+    verdict.state(Grade::Proven, text, death.cites.clone());
+    let text = "such codes are the kernel's for timers, message queues and asynchronous IO; a process can \
+                queue a signal under one, so who caused it is not proven"
+        .to_owned();
+    verdict.state(Grade::Likely, text, death.cites.clone());
+    verdict.signal_facts(death.signal.number);
+    verdict
+}
+
 /// It died of a signal whose sending was not seen: how is proven, who is not.
 pub(super) fn unseen(scene: &Scene<'_>, exit_id: RecordId, number: u32) -> Verdict {
     let name = words::signal(number);

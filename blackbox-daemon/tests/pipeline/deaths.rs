@@ -252,12 +252,27 @@ fn signals() -> Vec<Death> {
         about(victim(), 2, Event::Exit(exit(SIGKILL))),
     ];
     let own = |number, code| death_by(victim(), 0, signal(0, victim(), number, code));
+    let foreign_with = |number, code| death_by(victim(), 0, signal(0, killer(), number, code));
     let foreign = |number| death_by(victim(), 0, signal(0, killer(), number, SI_USER));
     let sender = json!({
         "sender_pid": 70, "sender_comm": "killer", "sender_container": "host unit killer.service",
         "sender_cgroup": "/system.slice/killer.service", "sender_exe": "/usr/bin/killer", "signal": 9,
     });
     vec![
+        Death::new(
+            "a timer ends it while somebody else runs",
+            foreign_with(14, -2),
+            ["kernel_signal", "likely"],
+        )
+        .facts(json!({"signal_name": "SIGALRM", "sender_pid": null}))
+        .never(&["killed by SIGALRM from"]),
+        Death::new(
+            "the file size limit",
+            own(25, SI_USER),
+            ["kernel_signal", "likely"],
+        )
+        .says(&["beyond its file size limit"])
+        .never(&["to itself and"]),
         Death::new(
             "SIGKILL from another",
             named,
@@ -337,7 +352,7 @@ fn faults() -> Vec<Death> {
             .facts(class("null", json!("0x18")))
             .says(&[
                 "wrote to address 0x18, null pointer",
-                "a null pointer was used",
+                "as of a null pointer",
             ]),
         Death::new("a stack that overflowed", at(sp - 8), proven)
             .facts(class("stack", json!("0x7ffbfffffff8")))
