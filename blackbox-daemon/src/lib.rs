@@ -33,6 +33,8 @@ pub mod reporter;
 
 pub mod destinations;
 
+pub mod api;
+
 pub mod app;
 pub mod clock;
 pub mod config;
