@@ -44,6 +44,13 @@ impl WallOffset {
         let nanos = i128::from(at.0) + i128::from(self.nanos);
         Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::MAX)
     }
+
+    /// The boot time of a wall time, nanoseconds after 1970. `None`: before boot, or beyond what a clock can show.
+    #[must_use]
+    pub fn boot(self, wall: i64) -> Option<BootTime> {
+        let nanos = wall.checked_sub(self.nanos)?;
+        u64::try_from(nanos).ok().map(BootTime)
+    }
 }
 
 fn nanos(clock: ClockId) -> i64 {

@@ -6,10 +6,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::record::{BootTime, CgroupId, Event, ProcessKey, Record};
+use crate::record::{BootTime, CgroupId, Event, PodName, ProcessKey, Record, same_container};
 
 /// Most executables remembered; on a node with more live programs, later ones have none.
 const MAX_EXES: usize = 65_536;
+/// Most containers whose pod's name is remembered; more than a node can run (110 pods by default).
+const MAX_PODS: usize = 4096;
 /// Length of a container id: a SHA-256 in hex (OCI runtimes, docker, containerd, CRI-O).
 const CONTAINER_ID_LEN: usize = 64;
 /// As many digits of a container id are enough to show.
@@ -50,6 +52,24 @@ impl Place {
         match parts.iter().rev().find(unit) {
             Some(unit) => Self::Unit((*unit).to_owned()),
             None => Self::Plain(path.to_owned()),
+        }
+    }
+
+    /// The id, of a container.
+    #[must_use]
+    pub fn container_id(&self) -> Option<&str> {
+        match self {
+            Self::Container { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The pod's UID, of a container in a pod.
+    #[must_use]
+    pub fn pod_uid(&self) -> Option<&str> {
+        match self {
+            Self::Container { pod_uid, .. } => pod_uid.as_deref(),
+            _ => None,
         }
     }
 
@@ -104,6 +124,8 @@ pub struct Known {
 pub struct Names {
     cgroups: Arc<HashMap<CgroupId, Known>>,
     exes: Arc<HashMap<ProcessKey, String>>,
+    /// Pods by container id, as their sidecars name them.
+    pods: Arc<HashMap<String, PodName>>,
 }
 
 impl Names {
@@ -124,6 +146,43 @@ impl Names {
         }
     }
 
+    /// The cgroups of a container, known by the beginning of its id, and of the other containers of its pod.
+    #[must_use]
+    pub fn cgroups_of(&self, container: &str) -> Vec<CgroupId> {
+        let places = || self.cgroups.iter().map(|(id, known)| (*id, &known.place));
+        let own = |place: &Place| matches!(place, Place::Container { id, .. } if same_container(id, container));
+        let pods: Vec<&str> = places()
+            .filter(|(_, place)| own(place))
+            .filter_map(|(_, place)| place.pod_uid())
+            .collect();
+        let same_pod = |place: &Place| place.pod_uid().is_some_and(|uid| pods.contains(&uid));
+        let mut cgroups: Vec<CgroupId> = places()
+            .filter(|(_, place)| own(place) || same_pod(place))
+            .map(|(id, _)| id)
+            .collect();
+        cgroups.sort_unstable();
+        cgroups
+    }
+
+    /// The pod a container belongs to, if a sidecar has named it.
+    #[must_use]
+    pub fn pod_of(&self, container: &str) -> Option<&PodName> {
+        let exact = self.pods.get(container);
+        exact.or_else(|| {
+            let mut pods = self.pods.iter();
+            pods.find_map(|(id, pod)| same_container(id, container).then_some(pod))
+        })
+    }
+
+    /// The containers that a pod's sidecars have named, in order.
+    #[must_use]
+    pub fn containers_of(&self, pod: &PodName) -> Vec<&str> {
+        let pods = self.pods.iter().filter(|(_, named)| *named == pod);
+        let mut containers: Vec<&str> = pods.map(|(id, _)| id.as_str()).collect();
+        containers.sort_unstable();
+        containers
+    }
+
     /// The path given to the process's last `execve`, if recording saw it.
     #[must_use]
     pub fn exe(&self, key: ProcessKey) -> Option<&str> {
@@ -138,6 +197,8 @@ pub struct Identities {
     /// What is gone, and since when.
     cgroups_gone: VecDeque<(BootTime, CgroupId)>,
     processes_gone: VecDeque<(BootTime, ProcessKey)>,
+    /// When each container's sidecar was last heard of.
+    pods_seen: HashMap<String, BootTime>,
 }
 
 impl Identities {
@@ -167,6 +228,11 @@ impl Identities {
             (Event::Exec(exec), _, Some(process)) if self.names.exes.len() < MAX_EXES => {
                 Arc::make_mut(&mut self.names.exes).insert(process.key, exec.exe.clone());
             }
+            (Event::Telemetry(telemetry), ..) => {
+                if let Some(id) = &telemetry.container_id {
+                    self.name_pod(id, &telemetry.pod, record.at);
+                }
+            }
             (Event::Exit(_), _, Some(process)) if self.names.exes.contains_key(&process.key) => {
                 self.processes_gone.push_back((record.at, process.key));
             }
@@ -174,8 +240,24 @@ impl Identities {
         }
     }
 
-    /// Forgets what was gone before `horizon`.
+    /// Learns a container's pod. Copies the table only when it changes: reports may hold it.
+    fn name_pod(&mut self, container: &str, pod: &PodName, at: BootTime) {
+        if self.names.pods.len() >= MAX_PODS && !self.names.pods.contains_key(container) {
+            return;
+        }
+        self.pods_seen.insert(container.to_owned(), at);
+        if self.names.pods.get(container) != Some(pod) {
+            Arc::make_mut(&mut self.names.pods).insert(container.to_owned(), pod.clone());
+        }
+    }
+
+    /// Forgets what was gone, or last heard of, before `horizon`.
     pub fn forget_before(&mut self, horizon: BootTime) {
+        if self.pods_seen.values().any(|at| *at < horizon) {
+            self.pods_seen.retain(|_, at| *at >= horizon);
+            let seen = &self.pods_seen;
+            Arc::make_mut(&mut self.names.pods).retain(|id, _| seen.contains_key(id));
+        }
         while self
             .cgroups_gone
             .front()

@@ -292,7 +292,10 @@ async fn a_reporter_that_hangs_stops_no_recording() {
         placed.expect("the recorder goes on");
     }
     let first = hanging.recv().await.unwrap();
-    assert_eq!(first.incident.process().tgid, 10_000);
+    assert_eq!(
+        first.incident.process().map(|dead| dead.key.tgid),
+        Some(10_000)
+    );
 
     kill(&feed, 7);
     stop.cancel();

@@ -15,14 +15,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::throttle::{Decision, Released, Throttle};
-use self::trigger::{Reason, Trigger};
-use crate::record::{BootTime, ProcessKey};
+use self::trigger::{About, Identity, Reason, Trigger};
+use crate::record::{BootTime, Process};
 
 /// Incidents open at once; beyond, deaths are held back like repeats.
 const MAX_OPEN: usize = 64;
 /// How much longer than to settle an incident waits for the death itself: an OOM victim can take seconds to die.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Processes whose death was told or counted, remembered so that a further record of it does neither again.
+/// Deaths that were told or counted, remembered so that a further record of it does neither again.
 const MAX_TOLD: usize = 1024;
 /// Deaths that may yet turn out to be part of an incident.
 const MAX_STRAYS: usize = 64;
@@ -39,7 +39,7 @@ pub struct Config {
 /// One thing that went wrong.
 #[derive(Clone, Debug)]
 pub struct Incident {
-    /// What opened it; its process is the one the report is about.
+    /// What opened it, and what the report is about.
     pub first: Trigger,
     /// What joined it.
     pub joined: Vec<Trigger>,
@@ -52,27 +52,36 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// The process the report is about.
+    /// The process the report is about, if it is about one.
     #[must_use]
-    pub fn process(&self) -> ProcessKey {
-        self.first.process.key
+    pub fn process(&self) -> Option<&Process> {
+        self.first.about.process()
     }
 
-    /// An id no other incident has: kind, pid, and the start of that process in hex.
+    /// The reporter's id, or one that no other incident has: kind, pid, and the start of that process in hex.
     #[must_use]
     pub fn id(&self) -> String {
         let kind = match self.first.reason {
             Reason::Oom => "oom",
             Reason::Signal(_) => "signal",
             Reason::ExitCode(_) => "exit",
+            Reason::Reported => "manual",
         };
-        let key = self.process();
-        format!("{kind}-{}-{:x}", key.tgid, key.start.0)
+        match &self.first.about {
+            About::Process(process) => {
+                format!("{kind}-{}-{:x}", process.key.tgid, process.key.start.0)
+            }
+            About::Reported(reported) => reported.id.clone(),
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        self.first.about.identity()
     }
 
     fn is_settled(&self, settle: Duration, now: BootTime) -> bool {
         let all = || std::iter::once(&self.first).chain(&self.joined);
-        let dead = all().any(|trigger| trigger.dead && trigger.process.key == self.process());
+        let dead = all().any(|trigger| trigger.dead && trigger.about.identity() == self.identity());
         let patience = if dead { settle } else { settle + PATIENCE };
         now.since(self.opened) >= patience
     }
@@ -80,7 +89,7 @@ impl Incident {
     /// Adds a trigger. That a process was the OOM killer's victim may be told after its death: it is the better
     /// reason, and takes the first place.
     fn join(&mut self, mut trigger: Trigger) {
-        let same_death = self.first.process.key == trigger.process.key;
+        let same_death = self.identity() == trigger.about.identity();
         if same_death && trigger.reason == Reason::Oom && self.first.reason == Reason::Signal(9) {
             std::mem::swap(&mut self.first, &mut trigger);
         }
@@ -89,14 +98,16 @@ impl Incident {
 
     fn belongs(&self, trigger: &Trigger) -> bool {
         let all = || std::iter::once(&self.first).chain(&self.joined);
-        let same_death = all().any(|known| known.process.key == trigger.process.key);
+        let identity = trigger.about.identity();
+        let same_death = all().any(|known| known.about.identity() == identity);
+        let cgroup = |about: &About| about.process().map(|process| process.cgroup);
         let same_oom = self.first.reason == Reason::Oom
             && trigger.reason == Reason::Oom
-            && self.first.process.cgroup == trigger.process.cgroup;
+            && cgroup(&self.first.about) == cgroup(&trigger.about);
         // When pid 1 of a namespace dies, the kernel kills the rest of it in its context.
         let dragged_along = trigger
             .killed_by_kernel_for
-            .is_some_and(|by| all().any(|known| known.process.key == by))
+            .is_some_and(|by| all().any(|known| known.about.identity() == Identity::Process(by)))
             && trigger.reason == Reason::Signal(9);
         same_death || same_oom || dragged_along
     }
@@ -108,8 +119,8 @@ pub struct Incidents {
     config: Config,
     open: Vec<Incident>,
     throttle: Throttle,
-    /// The processes of closed incidents and those that are counted elsewhere, latest last.
-    told: VecDeque<ProcessKey>,
+    /// What closed incidents were about and what is counted elsewhere, latest last.
+    told: VecDeque<Identity>,
     /// Deaths that are part of another, which was no incident so far: the OOM killer's mark may come after the death.
     strays: VecDeque<Trigger>,
 }
@@ -144,8 +155,8 @@ impl Incidents {
                 .drain(..self.strays.len().saturating_sub(MAX_STRAYS));
             return;
         }
-        let key = trigger.process.key;
-        if self.told.contains(&key) {
+        let identity = trigger.about.identity();
+        if self.told.contains(&identity) {
             self.throttle.renew(trigger);
             return;
         }
@@ -162,11 +173,12 @@ impl Incidents {
         } else if self.throttle.decide(&trigger, now) == Decision::Open {
             return self.push(trigger, 0, now);
         }
-        self.remember([key]);
+        self.remember([identity]);
     }
 
     fn push(&mut self, first: Trigger, repeats: u64, now: BootTime) {
-        let own = |stray: &Trigger| stray.process.key == first.process.key;
+        let identity = first.about.identity();
+        let own = |stray: &Trigger| stray.about.identity() == identity;
         let joined = self
             .strays
             .iter()
@@ -193,14 +205,17 @@ impl Incidents {
             .partition(|incident| incident.is_settled(settle, now));
         self.open = open;
         self.remember(closed.iter().flat_map(|incident| {
-            let joined = incident.joined.iter().map(|trigger| trigger.process.key);
-            std::iter::once(incident.process()).chain(joined)
+            let joined = incident
+                .joined
+                .iter()
+                .map(|trigger| trigger.about.identity());
+            std::iter::once(incident.identity()).chain(joined)
         }));
         closed
     }
 
-    fn remember(&mut self, processes: impl IntoIterator<Item = ProcessKey>) {
-        self.told.extend(processes);
+    fn remember(&mut self, identities: impl IntoIterator<Item = Identity>) {
+        self.told.extend(identities);
         let excess = self.told.len().saturating_sub(MAX_TOLD);
         self.told.drain(..excess);
     }

@@ -76,7 +76,7 @@ impl Throttle {
     pub fn renew(&mut self, trigger: Trigger) {
         if let Some(story) = self.stories.get_mut(&trigger.signature)
             && let Some(latest) = &mut story.latest
-            && latest.process.key == trigger.process.key
+            && latest.about.identity() == trigger.about.identity()
         {
             *latest = trigger;
         }

@@ -1,11 +1,15 @@
 //! Triggers: looks at one record and says "this is worth keeping". Pure rules over one record.
 //!
-//! Everywhere: OOM kills and fatal signals. A non-zero exit only where it means that something ended which was
+//! Everywhere: OOM kills, fatal signals, and what a sidecar reports. A non-zero exit only where it means that something ended which was
 //! to go on: a container's main process (pid 1 of its pid namespace), and the main process of a cgroup the
 //! user names (the one whose parent lives outside it).
 
+use std::sync::Arc;
+
 use crate::identity::{Names, Place};
-use crate::record::{BootTime, CgroupId, Event, Exit, Process, ProcessKey, Record, RecordId};
+use crate::record::{
+    BootTime, CgroupId, Comm, Event, Exit, PodName, Process, ProcessKey, Record, RecordId, Reported,
+};
 
 /// Signals a terminal or a closed pipe sends to end something in an ordinary way: HUP, INT, PIPE. They are
 /// incidents only for main processes.
@@ -27,13 +31,58 @@ pub enum Reason {
     Signal(u32),
     /// It exited with a code that is not zero.
     ExitCode(u32),
+    /// A sidecar reported it.
+    Reported,
+}
+
+/// What an incident is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum About {
+    /// A process that died or is about to.
+    Process(Process),
+    /// What a sidecar reported.
+    Reported(Arc<Reported>),
+}
+
+impl About {
+    /// The process it is about.
+    #[must_use]
+    pub fn process(&self) -> Option<&Process> {
+        match self {
+            Self::Process(process) => Some(process),
+            Self::Reported(_) => None,
+        }
+    }
+
+    /// What no other death or report has.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        match self {
+            Self::Process(process) => Identity::Process(process.key),
+            Self::Reported(reported) => Identity::Reported {
+                id: reported.id.clone(),
+                pod: reported.pod.clone(),
+            },
+        }
+    }
+}
+
+/// Triggers of one identity are about the same death or report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    Process(ProcessKey),
+    /// The id a reporter chose, and its pod: a report that is sent twice is one.
+    Reported {
+        id: String,
+        pod: Option<PodName>,
+    },
 }
 
 /// Deaths that are the same story: the same place, program and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signature {
     place: Place,
-    comm: crate::record::Comm,
+    comm: Comm,
     reason: Reason,
 }
 
@@ -42,8 +91,7 @@ pub struct Signature {
 pub struct Trigger {
     pub record: RecordId,
     pub at: BootTime,
-    /// Who died or is about to.
-    pub process: Process,
+    pub about: About,
     pub reason: Reason,
     pub signature: Signature,
     /// Its death is over: the exit was seen.
@@ -58,6 +106,9 @@ pub struct Trigger {
 /// Looks at one record.
 #[must_use]
 pub fn inspect(record: &Record, id: RecordId, names: &Names, rules: &Rules) -> Option<Trigger> {
+    if let Event::Reported(reported) = &record.event {
+        return Some(reported_trigger(record, id, reported));
+    }
     let process = *record.subject.process()?;
     let (reason, dead, killed_by_kernel_for) = match &record.event {
         Event::Oom(oom) if oom.killed => (Reason::Oom, false, None),
@@ -90,13 +141,34 @@ pub fn inspect(record: &Record, id: RecordId, names: &Names, rules: &Rules) -> O
     Some(Trigger {
         record: id,
         at: record.at,
-        process,
+        about: About::Process(process),
         reason,
         signature,
         dead,
         only_joins: killed_by_kernel_for.is_some() && is_torn_down(record),
         killed_by_kernel_for,
     })
+}
+
+/// Every report of a sidecar is a story of its own: whoever sent it waits for its incident. The API limits how many
+/// there are.
+fn reported_trigger(record: &Record, id: RecordId, reported: &Reported) -> Trigger {
+    let pod = reported.pod.as_ref().map(PodName::to_string);
+    let place = Place::Plain(format!("{} {}", pod.unwrap_or_default(), reported.id));
+    Trigger {
+        record: id,
+        at: record.at,
+        about: About::Reported(Arc::new(reported.clone())),
+        reason: Reason::Reported,
+        signature: Signature {
+            place,
+            comm: Comm::from_text(""),
+            reason: Reason::Reported,
+        },
+        dead: true,
+        killed_by_kernel_for: None,
+        only_joins: false,
+    }
 }
 
 /// Whether the kernel killed it in the context of another process of a pid namespace, and no memory had run out:

@@ -15,13 +15,17 @@ pub enum Class {
     CallCounts,
     NodeSample,
     CgroupSample,
+    /// What sidecars measured.
+    Telemetry,
+    /// Incidents that sidecars reported.
+    Reported,
     /// What the recorder says of itself: tallies, gaps, source states.
     Recorder,
 }
 
 impl Class {
     /// Every class, in the order reports list them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Exec,
         Self::Exit,
         Self::Signal,
@@ -31,6 +35,8 @@ impl Class {
         Self::CallCounts,
         Self::NodeSample,
         Self::CgroupSample,
+        Self::Telemetry,
+        Self::Reported,
         Self::Recorder,
     ];
 
@@ -47,6 +53,8 @@ impl Class {
             Self::CallCounts => "call_counts",
             Self::NodeSample => "node_sample",
             Self::CgroupSample => "cgroup_sample",
+            Self::Telemetry => "telemetry",
+            Self::Reported => "reported",
             Self::Recorder => "recorder",
         }
     }
@@ -60,10 +68,13 @@ impl Class {
             | Self::Signal
             | Self::Oom
             | Self::CgroupLifecycle
+            | Self::Reported
             | Self::Recorder => LaneName::Decisive,
-            Self::FailedCall | Self::CallCounts | Self::NodeSample | Self::CgroupSample => {
-                LaneName::Bulk
-            }
+            Self::FailedCall
+            | Self::CallCounts
+            | Self::NodeSample
+            | Self::CgroupSample
+            | Self::Telemetry => LaneName::Bulk,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod account;
 mod kernel;
 mod sample;
+mod sidecar;
 mod subject;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use sample::{
     CgroupSample, CpuTimes, CpuUsage, DiskCounters, IoCounters, MemoryUse, NetworkCounters,
     NodeCpu, NodeDisks, NodeLoad, NodeMemory, NodeNetwork, Pids, Pressure, Stall, Throttling,
 };
+pub use sidecar::{PodName, Reported, Severity, Submission, Telemetry, same_container};
 pub use subject::{CgroupId, Comm, Process, ProcessKey, Subject};
 
 /// An instant of `CLOCK_BOOTTIME`, in nanoseconds. The only time used for order and retention.
@@ -115,6 +117,10 @@ pub enum Event {
     NodePressure(Pressure),
     /// A cgroup's resources.
     Cgroup(Box<CgroupSample>),
+    /// What a sidecar measured.
+    Telemetry(Box<Telemetry>),
+    /// An incident that a sidecar reported.
+    Reported(Box<Reported>),
     /// What the kernel programs counted since they were loaded.
     KernelTally(KernelTally),
     /// Records that are missing.
@@ -142,6 +148,8 @@ impl Event {
             | Self::NodeLoad(_)
             | Self::NodePressure(_) => Class::NodeSample,
             Self::Cgroup(_) => Class::CgroupSample,
+            Self::Telemetry(_) => Class::Telemetry,
+            Self::Reported(_) => Class::Reported,
             Self::KernelTally(_) | Self::Gap(_) | Self::Source(_) => Class::Recorder,
         }
     }

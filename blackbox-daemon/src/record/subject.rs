@@ -40,6 +40,8 @@ pub enum Subject {
     Node,
     /// One cgroup: a container, a systemd unit, or a plain one.
     Cgroup(CgroupId),
+    /// A pod that the event names.
+    Pod,
     /// One process (and so its cgroup).
     Process(Process),
 }
@@ -49,7 +51,7 @@ impl Subject {
     #[must_use]
     pub fn cgroup(&self) -> Option<CgroupId> {
         match self {
-            Self::Node => None,
+            Self::Node | Self::Pod => None,
             Self::Cgroup(id) => Some(*id),
             Self::Process(process) => Some(process.cgroup),
         }
@@ -60,7 +62,7 @@ impl Subject {
     pub fn process(&self) -> Option<&Process> {
         match self {
             Self::Process(process) => Some(process),
-            Self::Node | Self::Cgroup(_) => None,
+            Self::Node | Self::Pod | Self::Cgroup(_) => None,
         }
     }
 }

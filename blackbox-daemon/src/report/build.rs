@@ -14,9 +14,9 @@ use super::sentence::sentence;
 use super::{
     Entry, Evidence, FailedCalls, IncidentKind, IncidentSummary, Report, SCHEMA, Severity, entries,
 };
-use crate::identity::Place;
-use crate::incident::trigger::Reason;
-use crate::record::{BootTime, Event, LaneName, Record, RecordId};
+use crate::incident::trigger::{About, Reason, Trigger};
+use crate::record::{BootTime, Event, LaneName, ProcessKey, Record, RecordId};
+use crate::verdict::reported::Claim;
 use crate::verdict::{self, Scene, Verdict};
 use crate::words;
 
@@ -32,14 +32,7 @@ pub fn build(case: &Case) -> Report {
         decisive: records.malformed(),
         ..Unread::default()
     };
-    let scene = Scene {
-        victim: case.incident.first.process,
-        records: &decisive,
-        names: &case.names,
-        complete: completeness::decisive_is_whole(case, &decisive, &unread),
-    };
-    let verdict = verdict::decide(&scene);
-    let cast = Cast::of(case, &decisive, &scene);
+    let (verdict, cast) = decide(case, &decisive, &unread);
     let cited: BTreeSet<RecordId> = verdict.cited().into_iter().collect();
     let bulk = bulk(case, &cast, &mut unread);
     let mut telemetry: Vec<(u64, Entry)> = Vec::new();
@@ -53,16 +46,42 @@ pub fn build(case: &Case) -> Report {
     telemetry.sort_by_key(|(at, entry)| (*at, entry.id));
     Report {
         schema: SCHEMA,
-        incident: summary(case, &scene, &verdict),
+        incident: summary(case, &decisive, &verdict, &cast),
         evidence: evidence(case, &decisive, &cited),
         failed_calls: failed_calls(case, &bulk),
-        completeness: completeness::state(case, &decisive, &unread),
+        completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),
         pod: cast.pod(),
         containers: cast.containers,
         telemetry: telemetry.into_iter().map(|(_, entry)| entry).collect(),
         generated_at: case.wall.wall(case.closed),
         verdict,
+    }
+}
+
+/// Who or what ended it, and who plays a part.
+fn decide(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> (Verdict, Cast) {
+    match &case.incident.first.about {
+        About::Process(victim) => {
+            let scene = Scene {
+                victim: *victim,
+                records: decisive,
+                names: &case.names,
+                complete: completeness::decisive_is_whole(case, decisive, unread),
+            };
+            (verdict::decide(&scene), Cast::of_death(case, &scene))
+        }
+        About::Reported(reported) => {
+            let cast = Cast::of_report(case, reported);
+            let claim = Claim {
+                reported,
+                id: case.incident.first.record,
+                cgroups: &cast.subjects,
+                records: decisive,
+                names: &case.names,
+            };
+            (verdict::reported::explain(&claim), cast)
+        }
     }
 }
 
@@ -117,59 +136,95 @@ fn failed_calls(case: &Case, bulk: &[(RecordId, Record)]) -> Vec<FailedCalls> {
     calls
 }
 
-fn summary(case: &Case, scene: &Scene<'_>, verdict: &Verdict) -> IncidentSummary {
+fn summary(
+    case: &Case,
+    decisive: &[(RecordId, Record)],
+    verdict: &Verdict,
+    cast: &Cast,
+) -> IncidentSummary {
     let incident = &case.incident;
-    let at = scene
-        .exit()
-        .map_or(incident.first.at, |(_, record, _)| record.at);
-    let mut context: BTreeMap<String, Value> = verdict
-        .facts
-        .iter()
-        .map(|(name, fact)| ((*name).to_owned(), fact.clone()))
-        .collect();
-    if !incident.joined.is_empty() {
-        let others: BTreeSet<u32> = incident
-            .joined
-            .iter()
-            .map(|trigger| trigger.process.key.tgid)
-            .filter(|tgid| *tgid != incident.process().tgid)
-            .collect();
-        if !others.is_empty() {
-            context.insert("also_killed_pids".to_owned(), others.into_iter().collect());
+    let (at, container_id) = match &incident.first.about {
+        About::Process(victim) => {
+            let container = case.names.cgroup(victim.cgroup);
+            let exit = death(decisive, victim.key);
+            (
+                exit.map_or(incident.first.at, |record| record.at),
+                container.and_then(|known| known.place.container_id().map(str::to_owned)),
+            )
         }
-    }
-    let container_id = match case.names.cgroup(incident.first.process.cgroup) {
-        Some(known) => match &known.place {
-            Place::Container { id, .. } => Some(id.clone()),
-            _ => None,
-        },
-        None => None,
+        About::Reported(reported) => (incident.first.at, reported.container_id.clone()),
     };
     IncidentSummary {
         id: incident.id(),
         timestamp: case.wall.wall(at),
-        severity: severity(incident.first.reason),
-        kind: match incident.first.reason {
-            Reason::Oom => IncidentKind::Oom,
-            Reason::Signal(_) | Reason::ExitCode(_) => IncidentKind::Crash,
+        severity: severity(&incident.first),
+        kind: match &incident.first.about {
+            About::Reported(reported) => IncidentKind::Reported(reported.kind.clone()),
+            About::Process(_) if incident.first.reason == Reason::Oom => IncidentKind::Oom,
+            About::Process(_) => IncidentKind::Crash,
         },
-        message: verdict.headline.clone(),
-        pod_name: None,
-        namespace: None,
+        message: match &incident.first.about {
+            About::Process(_) => verdict.headline.clone(),
+            About::Reported(reported) => reported.message.clone(),
+        },
+        pod_name: cast.pod.as_ref().map(|pod| pod.name.clone()),
+        namespace: cast.pod.as_ref().map(|pod| pod.namespace.clone()),
         container_id,
-        context,
+        context: context(case, verdict),
         repeats: incident.repeats,
     }
 }
 
+/// The exit of a process.
+fn death(decisive: &[(RecordId, Record)], key: ProcessKey) -> Option<&Record> {
+    let of = |record: &&Record| record.subject.process().is_some_and(|p| p.key == key);
+    let exits = decisive.iter().map(|(_, record)| record);
+    exits
+        .filter(|record| matches!(record.event, Event::Exit(_)))
+        .find(of)
+}
+
+/// What a reporter gave, and the verdict's facts: those are ours, so they win.
+fn context(case: &Case, verdict: &Verdict) -> BTreeMap<String, Value> {
+    let incident = &case.incident;
+    let mut context = BTreeMap::new();
+    if let About::Reported(reported) = &incident.first.about {
+        let given: BTreeMap<String, Value> =
+            serde_json::from_str(&reported.context).unwrap_or_default();
+        context.extend(given);
+        for (key, value) in &reported.tags {
+            context.insert(format!("tag_{key}"), Value::from(value.clone()));
+        }
+        if let Some(claimed) = reported.submission.claimed {
+            context.insert("claimed_timestamp".to_owned(), entries::claimed(claimed));
+        }
+    }
+    let facts = verdict.facts.iter();
+    context.extend(facts.map(|(name, fact)| ((*name).to_owned(), fact.clone())));
+    let own = incident.process().map(|process| process.key.tgid);
+    let others: BTreeSet<u32> = incident
+        .joined
+        .iter()
+        .filter_map(|trigger| Some(trigger.about.process()?.key.tgid))
+        .filter(|tgid| Some(*tgid) != own)
+        .collect();
+    if !others.is_empty() {
+        context.insert("also_killed_pids".to_owned(), others.into_iter().collect());
+    }
+    context
+}
+
 /// v1's table: 130 low, 1, 2 and 143 medium, 125–127 and 137 high; OOM kills critical; faults and aborts high.
-fn severity(reason: Reason) -> Severity {
-    match reason {
+fn severity(first: &Trigger) -> Severity {
+    if let About::Reported(reported) = &first.about {
+        return reported.severity;
+    }
+    match first.reason {
         Reason::Oom => Severity::Critical,
         Reason::Signal(1 | 2 | 13) | Reason::ExitCode(130) => Severity::Low,
         Reason::Signal(14 | 15) => Severity::Medium,
         Reason::ExitCode(125..=127 | 137) | Reason::Signal(_) => Severity::High,
-        Reason::ExitCode(_) => Severity::Medium,
+        Reason::ExitCode(_) | Reason::Reported => Severity::Medium,
     }
 }
 

@@ -5,27 +5,28 @@ use std::collections::BTreeSet;
 use super::case::Case;
 use super::{ContainerInfo, PodInfo};
 use crate::identity::{Names, Place};
-use crate::record::{CgroupId, Event, Oom, Record, RecordId};
+use crate::record::{CgroupId, Event, Oom, PodName, Record, Reported, same_container};
 use crate::verdict::Scene;
 
-/// The cgroups that play a part, by role.
+/// The cgroups and the pod that play a part.
 pub(super) struct Cast {
-    subject: CgroupId,
+    /// Where the incident happened: the victim's cgroup, or those of a reported container.
+    pub(super) subjects: BTreeSet<CgroupId>,
     ids: BTreeSet<CgroupId>,
+    /// The pod it is about, by name.
+    pub(super) pod: Option<PodName>,
     pub(super) containers: Vec<ContainerInfo>,
 }
 
 impl Cast {
-    pub(super) fn of(case: &Case, decisive: &[(RecordId, Record)], scene: &Scene<'_>) -> Self {
-        let subject = case.incident.first.process.cgroup;
+    /// Who plays a part in a death.
+    pub(super) fn of_death(case: &Case, scene: &Scene<'_>) -> Self {
+        let subject = scene.victim.cgroup;
         let mut roles = vec![("subject", subject)];
         if let Some((_, _, exit)) = scene.exit() {
             roles.extend(exit.killer.map(|killer| ("sender", killer.sender.cgroup)));
         }
-        for oom in decisive
-            .iter()
-            .filter_map(|(_, record)| oom_of(record, scene))
-        {
+        for oom in scene.records.iter().filter_map(|(_, r)| oom_of(r, scene)) {
             roles.push(("allocator", oom.allocator.cgroup));
             roles.extend(
                 oom.levels
@@ -33,45 +34,92 @@ impl Cast {
                     .filter_map(|l| l.limit.map(|_| ("limit", l.cgroup))),
             );
         }
+        let mut cast = Self::new(roles, &case.names);
+        let container = cast
+            .containers
+            .first()
+            .and_then(|c| c.container_id.as_ref());
+        cast.pod = container.and_then(|id| case.names.pod_of(id)).cloned();
+        cast
+    }
+
+    /// Whom a report of a sidecar is about: the container it names, or those its pod's sidecars have named; and
+    /// beside them the other containers of that pod.
+    pub(super) fn of_report(case: &Case, reported: &Reported) -> Self {
+        let named = match (&reported.container_id, &reported.pod) {
+            (Some(id), _) => vec![id.as_str()],
+            (None, Some(pod)) => case.names.containers_of(pod),
+            (None, None) => Vec::new(),
+        };
+        let mut roles = Vec::new();
+        for container in named {
+            for id in case.names.cgroups_of(container) {
+                let place = case.names.cgroup(id).map(|known| &known.place);
+                let own = matches!(place, Some(Place::Container { id, .. }) if same_container(id, container));
+                roles.push((if own { "subject" } else { "pod" }, id));
+            }
+        }
+        roles.sort_by_key(|(role, _)| *role != "subject");
+        let mut cast = Self::new(roles, &case.names);
+        cast.pod.clone_from(&reported.pod);
+        cast
+    }
+
+    fn new(roles: Vec<(&'static str, CgroupId)>, names: &Names) -> Self {
         let mut containers: Vec<ContainerInfo> = Vec::new();
         for (role, id) in roles {
-            let info = container(role, id, &case.names);
+            let info = container(role, id, names);
             if !containers.contains(&info) {
                 containers.push(info);
             }
         }
-        let ids = containers
-            .iter()
-            .map(|info| CgroupId(info.cgroup_id))
-            .collect();
+        let ids = |wanted: &dyn Fn(&ContainerInfo) -> bool| {
+            let wanted = containers.iter().filter(|info| wanted(info));
+            wanted.map(|info| CgroupId(info.cgroup_id)).collect()
+        };
         Self {
-            subject,
-            ids,
+            subjects: ids(&|info| info.role == "subject"),
+            ids: ids(&|_| true),
+            pod: None,
             containers,
         }
     }
 
     /// Whether a record belongs in this report.
     pub(super) fn concerns(&self, record: &Record) -> bool {
+        let own = |id| self.subjects.contains(&id);
         match (&record.event, record.subject.cgroup()) {
             (Event::KernelTally(_), _) => false,
+            (Event::Telemetry(telemetry), _) => match &self.pod {
+                Some(pod) => telemetry.pod == *pod,
+                None => self.speaks_of(telemetry.container_id.as_deref()),
+            },
+            (Event::Reported(reported), _) => match &self.pod {
+                Some(pod) => reported.pod.as_ref() == Some(pod),
+                None => self.speaks_of(reported.container_id.as_deref()),
+            },
             (_, None) => true,
             // The other players' lives matter, their calls do not.
-            (Event::FailedCall(_) | Event::CallCounts(_), Some(id)) => id == self.subject,
-            (Event::Signal(sent), Some(id)) => {
-                id == self.subject || sent.signal.sender.cgroup == self.subject
-            }
-            (Event::Exec(_) | Event::Exit(_) | Event::Oom(_), Some(id)) => id == self.subject,
+            (Event::FailedCall(_) | Event::CallCounts(_), Some(id)) => own(id),
+            (Event::Signal(sent), Some(id)) => own(id) || own(sent.signal.sender.cgroup),
+            (Event::Exec(_) | Event::Exit(_) | Event::Oom(_), Some(id)) => own(id),
             (_, Some(id)) => self.ids.contains(&id),
         }
     }
 
+    /// Whether a container that a sidecar names is where the incident happened.
+    fn speaks_of(&self, container: Option<&str>) -> bool {
+        let subjects = self.containers.iter().filter(|info| info.role == "subject");
+        let mut ids = subjects.filter_map(|info| info.container_id.as_deref());
+        container.is_some_and(|named| ids.any(|id| same_container(id, named)))
+    }
+
     pub(super) fn pod(&self) -> Option<PodInfo> {
-        let uid = self.containers.first()?.pod_uid.clone()?;
-        Some(PodInfo {
-            uid: Some(uid),
-            name: None,
-            namespace: None,
+        let uid = self.containers.first().and_then(|c| c.pod_uid.clone());
+        (uid.is_some() || self.pod.is_some()).then(|| PodInfo {
+            uid,
+            name: self.pod.as_ref().map(|pod| pod.name.clone()),
+            namespace: self.pod.as_ref().map(|pod| pod.namespace.clone()),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::case::Case;
+use super::cast::Cast;
 use super::{Completeness, GapCount, SourceLine};
 use crate::record::{
     BootTime, Class, Event, Health, LaneName, LossCause, Record, RecordId, SourceName,
@@ -39,7 +40,12 @@ pub(super) fn decisive_is_whole(
 }
 
 /// The completeness block.
-pub(super) fn state(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> Completeness {
+pub(super) fn state(
+    case: &Case,
+    decisive: &[(RecordId, Record)],
+    unread: &Unread,
+    cast: &Cast,
+) -> Completeness {
     let wall = |at| case.wall.wall(at);
     let gaps = gaps(decisive);
     let whole = decisive_is_whole(case, decisive, unread);
@@ -58,23 +64,21 @@ pub(super) fn state(case: &Case, decisive: &[(RecordId, Record)], unread: &Unrea
         window_requested_start: wall(case.slice.start),
         window_end: wall(case.slice.end),
         decisive_start: case.slice.decisive_start.map(wall),
-        bulk_start: bulk_start(case).map(wall),
+        bulk_start: bulk_start(case, cast).map(wall),
         classes: case.ledger.rows(),
         gaps,
         sources,
-        notes: notes(case, unread),
+        notes: notes(case, unread, cast),
     }
 }
 
 /// From when on the bulk lane held everything of the subject's cgroup.
-fn bulk_start(case: &Case) -> Option<BootTime> {
-    let own = case
-        .slice
-        .own_gone_to
-        .get(&case.incident.first.process.cgroup);
+fn bulk_start(case: &Case, cast: &Cast) -> Option<BootTime> {
+    let gone = |id| case.slice.own_gone_to.get(id).copied();
+    let own = cast.subjects.iter().filter_map(gone).max();
     case.slice
         .bulk_start
-        .max(own.copied().filter(|_| case.slice.bulk_start.is_some()))
+        .max(own.filter(|_| case.slice.bulk_start.is_some()))
 }
 
 /// Losses inside the slice, added up by class and cause.
@@ -121,8 +125,14 @@ fn summary(case: &Case, whole: bool, gaps: &[GapCount], own: u64) -> String {
     format!("{decisive}; {bulk}{span}")
 }
 
-fn notes(case: &Case, unread: &Unread) -> Vec<String> {
+fn notes(case: &Case, unread: &Unread, cast: &Cast) -> Vec<String> {
     let mut notes = Vec::new();
+    if let (Some(pod), Some(_)) = (&cast.pod, case.incident.process()) {
+        let pod = words::printable(&pod.to_string());
+        notes.push(format!(
+            "that this container belongs to pod {pod} is what its sidecar says"
+        ));
+    }
     let incident = &case.incident;
     if incident.cut_short {
         notes.push("the recorder was stopped before this incident had settled".to_owned());

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Entry;
 use super::sentence::sentence;
 use crate::clock::WallOffset;
 use crate::identity::Names;
-use crate::record::{CgroupSample, Event, Record, RecordId, Stall};
+use crate::record::{CgroupSample, Event, Record, RecordId, Stall, Telemetry};
 use crate::words;
 
 /// Makes the entries of one record.
@@ -61,6 +62,7 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
             }
         }
         Event::Cgroup(sample) => cgroup(&mut made, sample),
+        Event::Telemetry(telemetry) => made.sidecar(telemetry),
         Event::CallCounts(counts) => {
             for (errno, count) in &counts.by_errno {
                 let errno = words::errno(*errno);
@@ -86,7 +88,7 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
 fn kind(event: &Event) -> &'static str {
     match event {
         Event::Oom(_) => "memory",
-        Event::Gap(_) | Event::Source(_) | Event::KernelTally(_) => "custom",
+        Event::Gap(_) | Event::Source(_) | Event::KernelTally(_) | Event::Reported(_) => "custom",
         _ => "process",
     }
 }
@@ -103,8 +105,34 @@ fn name(event: &Event) -> &'static str {
         Event::FailedCall(_) => "syscall_failed",
         Event::Gap(_) => "records_lost",
         Event::Source(_) => "source_state",
+        Event::Reported(_) => "incident_reported",
         _ => "sample",
     }
+}
+
+/// v1's type of a sidecar's key: the first of its lists with a word that occurs in it.
+fn sidecar_kind(key: &str) -> &'static str {
+    const KINDS: [(&str, &[&str]); 5] = [
+        ("memory", &["memory", "heap", "gc"]),
+        ("cpu", &["cpu", "thread", "processor"]),
+        ("network", &["network", "socket", "connection"]),
+        ("runtime", &["runtime", "jvm", "clr", "vm"]),
+        ("application", &["exception", "error", "panic"]),
+    ];
+    let fits = |words: &[&str]| words.iter().any(|word| key.contains(word));
+    let found = KINDS.iter().find(|(_, words)| fits(words));
+    found.map_or("custom", |(kind, _)| kind)
+}
+
+/// How a sidecar's entry is called in answers and reports.
+#[must_use]
+pub fn entry_id(entry: u64) -> String {
+    format!("e{entry:x}")
+}
+
+/// The time a sidecar claimed, as text.
+pub(super) fn claimed(nanos: i64) -> Value {
+    json!(Timestamp::from_nanosecond(nanos.into()).ok())
 }
 
 /// Two decimals: more are noise.
@@ -150,6 +178,49 @@ impl Made<'_> {
             tags: all,
             metadata,
         });
+    }
+
+    /// Each key of the data is one entry, as in v1.
+    fn sidecar(&mut self, telemetry: &Telemetry) {
+        let data: BTreeMap<String, Value> =
+            serde_json::from_str(&telemetry.data).unwrap_or_default();
+        let mut tags: BTreeMap<String, String> = telemetry.tags.iter().cloned().collect();
+        tags.insert("pod_name".to_owned(), telemetry.pod.name.clone());
+        tags.insert("namespace".to_owned(), telemetry.pod.namespace.clone());
+        tags.insert("runtime".to_owned(), telemetry.runtime.clone());
+        if let Some(id) = &telemetry.container_id {
+            tags.insert("container_id".to_owned(), id.clone());
+        }
+        let submission = &telemetry.submission;
+        let mut metadata = BTreeMap::from([
+            ("sidecar_runtime", json!(telemetry.runtime)),
+            ("entry_id", json!(entry_id(telemetry.entry))),
+            ("submitted_by", json!(submission.by)),
+            (
+                "received_timestamp",
+                json!(self.wall.wall(submission.received)),
+            ),
+            ("boottime_ns", json!(self.record.at.0)),
+        ]);
+        if let Some(at) = submission.claimed {
+            metadata.insert("claimed_timestamp", claimed(at));
+        }
+        let metadata: BTreeMap<String, Value> = metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        for (name, value) in data {
+            self.entries.push(Entry {
+                id: self.id,
+                timestamp: self.wall.wall(self.record.at),
+                source: "sidecar",
+                kind: sidecar_kind(&name),
+                name,
+                value,
+                tags: tags.clone(),
+                metadata: metadata.clone(),
+            });
+        }
     }
 
     fn add_known(&mut self, kind: &'static str, name: &str, value: Option<u64>) {

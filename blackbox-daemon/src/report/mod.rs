@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use crate::record::Severity;
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::verdict::Verdict;
 
@@ -63,45 +64,30 @@ pub struct IncidentSummary {
     pub repeats: u64,
 }
 
-/// How bad it is, in v1's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    Low,
-    Medium,
-    High,
-    Critical,
+/// What kind of incident, in v1's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IncidentKind {
+    Crash,
+    Oom,
+    /// As its reporter called it.
+    Reported(String),
 }
 
-impl Severity {
-    /// The v1 name.
+impl IncidentKind {
+    /// The v1 name, or the reporter's.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
+            Self::Crash => "crash",
+            Self::Oom => "oom",
+            Self::Reported(kind) => kind,
         }
     }
 }
 
-/// What kind of incident, in v1's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IncidentKind {
-    Crash,
-    Oom,
-}
-
-impl IncidentKind {
-    /// The v1 name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Crash => "crash",
-            Self::Oom => "oom",
-        }
+impl Serialize for IncidentKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -69,6 +69,16 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             let (name, errno) = (words::call(call), words::errno(call.errno));
             format!("{name}({a:#x}, {b:#x}, {c:#x}) → {errno} in {}", who())
         }
+        Event::Telemetry(telemetry) => {
+            format!("a sidecar of {} submitted telemetry", telemetry.pod)
+        }
+        Event::Reported(reported) => {
+            let pod = reported.pod.as_ref();
+            let about = pod.map_or(String::new(), |pod| format!(" about {pod}"));
+            let (by, severity) = (&reported.submission.by, reported.severity.name());
+            let (kind, message) = (&reported.kind, &reported.message);
+            format!("{by} reported{about}: {severity} {kind}: {message}")
+        }
         Event::Gap(gap) => {
             format!(
                 "{} {} records lost: {}",

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod ebpf;
 pub mod feed;
 pub mod procfs;
+pub mod sidecar;
 
 use std::time::Duration;
 

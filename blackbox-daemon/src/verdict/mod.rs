@@ -8,6 +8,7 @@ mod exit_code;
 mod fault;
 mod killer;
 mod oom;
+pub mod reported;
 mod scene;
 
 use std::collections::BTreeMap;
@@ -68,6 +69,8 @@ pub enum Cause {
     Abort,
     /// It exited with a code that is not zero.
     ExitCode,
+    /// Somebody said so.
+    Reported,
     Unknown,
 }
 
@@ -85,6 +88,7 @@ impl Cause {
             Self::Fault => "fault",
             Self::Abort => "abort",
             Self::ExitCode => "exit_code",
+            Self::Reported => "reported",
             Self::Unknown => "unknown",
         }
     }

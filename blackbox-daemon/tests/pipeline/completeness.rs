@@ -58,7 +58,7 @@ fn dies(ms: u64) -> Record {
 fn report(core: &mut Core, ms: u64) -> (Value, String) {
     take(core, &[dies(ms)]);
     let mut told = core.turn(at(ms).plus(SETTLE), wall(), false);
-    told.retain(|case| case.incident.process() == victim().key);
+    told.retain(|case| case.incident.process().map(|dead| dead.key) == Some(victim().key));
     assert_eq!(told.len(), 1, "one incident");
     let (report, page) = (document(&told[0]), text(&told[0]));
     assert_conserved(&report);

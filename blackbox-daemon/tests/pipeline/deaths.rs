@@ -403,7 +403,11 @@ fn exits() -> Vec<Death> {
 /// The one case about the victim.
 fn case_of(death: &Death) -> blackbox_daemon::report::case::Case {
     let mut about = cases(&death.records);
-    about.retain(|case| case.incident.process().tgid == 100);
+    about.retain(|case| {
+        case.incident
+            .process()
+            .is_some_and(|dead| dead.key.tgid == 100)
+    });
     assert_eq!(about.len(), 1, "{}: one incident", death.name);
     about.remove(0)
 }
