@@ -1,16 +1,10 @@
-//! The recorder: the one task that owns the window. Records in, closed cases out.
-//!
-//! [`Core`] is the whole state and is pure (`now` is an argument); [`Recorder::run`] is the loop around it: take
-//! batches, decisive ones first, and look every 50 ms for what has settled. It never waits for a report: a
-//! case goes to a bounded queue, and one that does not fit is counted.
+//! The recorder's whole state, pure: records, losses and turns in, closed cases out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use crate::clock::{self, WallOffset};
+use super::status::{Latest, Status, View};
+use crate::clock::WallOffset;
 use crate::identity::Identities;
 use crate::incident::trigger::{self, Rules};
 use crate::incident::{self, Incident, Incidents};
@@ -18,13 +12,7 @@ use crate::record::{BootTime, CgroupId, Class, Event, Gap, LossCause, Record, Su
 use crate::report::NodeInfo;
 use crate::report::case::Case;
 use crate::report::ledger::Ledger;
-use crate::sources::Intake;
 use crate::window::{self, Appended, Window};
-
-/// How often the recorder looks for what has settled.
-const TURN: Duration = Duration::from_millis(50);
-/// Cases that may wait for the reporter.
-pub const MAX_CASES: usize = 64;
 
 /// What the recorder is told.
 #[derive(Clone, Debug)]
@@ -46,6 +34,8 @@ pub struct Core {
     ledger: Ledger,
     /// Records the window shed since its last gap, by class.
     shed: BTreeMap<Class, u64>,
+    /// The node's latest samples.
+    latest: Latest,
 }
 
 impl Core {
@@ -61,6 +51,7 @@ impl Core {
             incidents: Incidents::new(config.incidents),
             ledger: Ledger::default(),
             shed: BTreeMap::new(),
+            latest: Latest::default(),
             identities,
             config,
         }
@@ -88,7 +79,7 @@ impl Core {
                     .sources
                     .insert(state.source, state.health.clone());
             }
-            _ => {}
+            event => self.latest.note(event),
         }
         let names = self.identities.names();
         if let Some(trigger) = trigger::inspect(record, id, names, &self.config.rules) {
@@ -157,10 +148,39 @@ impl Core {
     }
 
     /// Whether a tally just arrived: bulk records it speaks of may still wait in their queue.
-    fn is_tally(batch: &[Record]) -> bool {
+    pub(super) fn is_tally(batch: &[Record]) -> bool {
         batch
             .iter()
             .any(|record| matches!(record.event, Event::KernelTally(_)))
+    }
+
+    /// The records from `start` to `end`, with the names they need.
+    pub fn view(&mut self, start: BootTime, end: BootTime, wall: WallOffset) -> View {
+        View {
+            slice: self.window.slice(start, end),
+            names: self.identities.names().clone(),
+            wall,
+        }
+    }
+
+    /// What it holds and has counted.
+    #[must_use]
+    pub fn status(&self, now: BootTime) -> Status {
+        Status {
+            at: now,
+            window: self.window.stats(),
+            storage: self.config.storage.clone(),
+            ledger: self.ledger.clone(),
+            open_incidents: self.incidents.open(),
+            latest: self.latest.clone(),
+            decisive_queued: 0,
+            bulk_queued: 0,
+        }
+    }
+
+    /// A case that could not be handed on: its report will not be made.
+    pub fn drop_report(&mut self) {
+        self.ledger.reports_dropped += 1;
     }
 
     /// What was counted so far.
@@ -173,81 +193,5 @@ impl Core {
     #[must_use]
     pub fn recorded(&self) -> &BTreeMap<Class, u64> {
         &self.ledger.recorded
-    }
-}
-
-/// The task around the core.
-pub struct Recorder {
-    core: Core,
-    intake: Intake,
-    cases: mpsc::Sender<Case>,
-}
-
-impl Recorder {
-    #[must_use]
-    pub fn new(core: Core, intake: Intake, cases: mpsc::Sender<Case>) -> Self {
-        Self {
-            core,
-            intake,
-            cases,
-        }
-    }
-
-    /// Records until `stop`, then takes what the sources left in the queues, and closes every incident.
-    /// Cancel `stop` after the sources have ended.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut turn = tokio::time::interval(TURN);
-        turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                _ = turn.tick() => self.turn(false),
-                Some(batch) = self.intake.decisive.recv() => self.decisive(&batch),
-                Some(batch) = self.intake.bulk.recv() => self.bulk(&batch),
-            }
-        }
-        while let Ok(batch) = self.intake.decisive.try_recv() {
-            self.decisive(&batch);
-        }
-        self.catch_up();
-        self.turn(true);
-    }
-
-    fn decisive(&mut self, batch: &[Record]) {
-        // The tally must be compared with everything that was drained before it was read.
-        if Core::is_tally(batch) {
-            self.catch_up();
-            self.core.lose(self.intake.lost.take(), clock::boot_now());
-        }
-        self.bulk(batch);
-    }
-
-    fn catch_up(&mut self) {
-        // Only what waits now: in a flood the queue is never empty, and decisive records would wait for its end.
-        for _ in 0..self.intake.bulk.len() {
-            if let Ok(batch) = self.intake.bulk.try_recv() {
-                self.bulk(&batch);
-            }
-        }
-    }
-
-    fn bulk(&mut self, batch: &[Record]) {
-        let now = clock::boot_now();
-        for record in batch {
-            self.core.take(record, now);
-        }
-    }
-
-    fn turn(&mut self, stopping: bool) {
-        let now = clock::boot_now();
-        self.core.lose(self.intake.lost.take(), now);
-        for case in self.core.turn(now, WallOffset::now(), stopping) {
-            let id = case.incident.id();
-            if self.cases.try_send(case).is_err() {
-                self.core.ledger.reports_dropped += 1;
-                tracing::error!(incident = id, "no report: the queue of cases is full");
-            }
-        }
     }
 }

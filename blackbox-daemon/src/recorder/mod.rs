@@ -1,0 +1,140 @@
+//! The recorder: the one task that owns the window. Records in, closed cases out.
+//!
+//! [`Core`] is the whole state and is pure (`now` is an argument); [`Recorder::run`] is the loop around it: take
+//! batches, decisive ones first, and look every 50 ms for what has settled. It never waits for a report: a
+//! case goes to a bounded queue, and one that does not fit is counted. Others know it by its [`Status`].
+
+mod core;
+pub mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::status::{Desk, Handle, Request, Status};
+use crate::clock::{self, WallOffset};
+use crate::record::{BootTime, Record};
+use crate::report::case::Case;
+use crate::sources::Intake;
+pub use core::{Config, Core};
+
+/// How often the recorder looks for what has settled.
+const TURN: Duration = Duration::from_millis(50);
+/// How often it publishes its status.
+const STATUS: Duration = Duration::from_secs(1);
+/// Cases that may wait for the reporter.
+pub const MAX_CASES: usize = 64;
+
+/// The task around the core.
+pub struct Recorder {
+    core: Core,
+    intake: Intake,
+    cases: mpsc::Sender<Case>,
+    desk: Desk,
+    handle: Handle,
+    published: BootTime,
+}
+
+impl Recorder {
+    #[must_use]
+    pub fn new(core: Core, intake: Intake, cases: mpsc::Sender<Case>) -> Self {
+        let (desk, handle) = status::desk(core.status(clock::boot_now()));
+        Self {
+            core,
+            intake,
+            cases,
+            desk,
+            handle,
+            published: BootTime(0),
+        }
+    }
+
+    /// For those who want to know what it holds.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Records until `stop`, then takes what the sources left in the queues, and closes every incident.
+    /// Cancel `stop` after the sources have ended.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut turn = tokio::time::interval(TURN);
+        turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = turn.tick() => self.turn(false),
+                Some(batch) = self.intake.decisive.recv() => self.decisive(&batch),
+                // Before bulk: in a flood its queue is never empty. They are few; the API limits them.
+                Some(request) = self.desk.requests.recv() => self.answer(request),
+                Some(batch) = self.intake.bulk.recv() => self.bulk(&batch),
+            }
+        }
+        while let Ok(batch) = self.intake.decisive.try_recv() {
+            self.decisive(&batch);
+        }
+        self.catch_up();
+        self.turn(true);
+    }
+
+    fn decisive(&mut self, batch: &[Record]) {
+        // The tally must be compared with everything that was drained before it was read.
+        if Core::is_tally(batch) {
+            self.catch_up();
+            self.core.lose(self.intake.lost.take(), clock::boot_now());
+        }
+        self.bulk(batch);
+    }
+
+    fn catch_up(&mut self) {
+        // Only what waits now: in a flood the queue is never empty, and decisive records would wait for its end.
+        for _ in 0..self.intake.bulk.len() {
+            if let Ok(batch) = self.intake.bulk.try_recv() {
+                self.bulk(&batch);
+            }
+        }
+    }
+
+    fn bulk(&mut self, batch: &[Record]) {
+        let now = clock::boot_now();
+        for record in batch {
+            self.core.take(record, now);
+        }
+    }
+
+    fn answer(&mut self, Request { start, end, answer }: Request) {
+        let view = self.core.view(start, end, WallOffset::now());
+        if answer.send(view).is_err() {
+            tracing::debug!("nobody waits for a view any more");
+        }
+    }
+
+    fn publish(&mut self, now: BootTime) {
+        if now.since(self.published) < STATUS {
+            return;
+        }
+        self.published = now;
+        let status = Status {
+            decisive_queued: self.intake.decisive.len(),
+            bulk_queued: self.intake.bulk.len(),
+            ..self.core.status(now)
+        };
+        self.desk.status.send_replace(Arc::new(status));
+    }
+
+    fn turn(&mut self, stopping: bool) {
+        let now = clock::boot_now();
+        self.publish(now);
+        self.core.lose(self.intake.lost.take(), now);
+        for case in self.core.turn(now, WallOffset::now(), stopping) {
+            let id = case.incident.id();
+            if self.cases.try_send(case).is_err() {
+                self.core.drop_report();
+                tracing::error!(incident = id, "no report: the queue of cases is full");
+            }
+        }
+    }
+}
