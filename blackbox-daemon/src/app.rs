@@ -20,7 +20,7 @@ use crate::privileges;
 use crate::record::{Health, SourceName};
 use crate::recorder::{self, Core, MAX_CASES, Recorder};
 use crate::report::NodeInfo;
-use crate::reporter;
+use crate::reporter::{self, Told};
 use crate::sources::cgroup::{CgroupSampler, Hierarchies, Survey};
 use crate::sources::ebpf::load::{self, Programs};
 use crate::sources::ebpf::{Reader, hooks_health};
@@ -79,7 +79,7 @@ impl App {
             hierarchies,
         } = self;
         let mut ends = Ends::new().context("cannot wait for signals")?;
-        let destinations = Destinations::start(config.destinations.clone())?;
+        let destinations = Destinations::start(config.destinations.clone(), &config.formats)?;
         let (feed, intake) = feed::feed();
         let sources = Sources::start(&config, kernel, &hierarchies, &feed);
         let (parts, recording) = start_recorder(&config, &hierarchies, intake, &destinations);
@@ -248,7 +248,7 @@ fn start_recorder(
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(Recorder::new(core, intake, cases).run(stop.clone()));
     let destinations = Arc::new(destinations.clone());
-    tasks.spawn(reporter::run(waiting, config.formats.clone(), destinations));
+    tasks.spawn(reporter::run(waiting, destinations, Told::default()));
     tasks.close();
     (tasks, stop)
 }

@@ -174,6 +174,19 @@ impl Names {
         })
     }
 
+    /// The pod that a cgroup belongs to, if a sidecar of it has named its own container or another of the pod.
+    #[must_use]
+    pub fn pod_of_cgroup(&self, id: CgroupId) -> Option<&PodName> {
+        let place = &self.cgroup(id)?.place;
+        let own = self.pod_of(place.container_id()?);
+        own.or_else(|| {
+            let uid = place.pod_uid()?;
+            let known = self.cgroups.values().map(|known| &known.place);
+            let mut siblings = known.filter(|place| place.pod_uid() == Some(uid));
+            siblings.find_map(|place| self.pod_of(place.container_id()?))
+        })
+    }
+
     /// The containers that a pod's sidecars have named, in order.
     #[must_use]
     pub fn containers_of(&self, pod: &PodName) -> Vec<&str> {

@@ -1,34 +1,56 @@
 //! The reporter: cases in, documents out. Off the recorder's loop, one report at a time.
 //!
 //! Making and formatting run on the blocking pool. A formatter that fails is logged and stops none of the
-//! others; a destination never makes the reporter wait.
+//! others; a destination never makes the reporter wait, nor does anyone who listens for finished reports.
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::destinations::{Destinations, Document};
 use crate::report::build::build;
 use crate::report::case::Case;
-use crate::report::format::Format;
+use crate::report::{Finished, Report};
+
+/// Finished reports that a listener may be behind; more than the recorder makes cases of before it drops some.
+const MAX_TOLD: usize = 128;
+
+/// Where finished reports are told. Clones tell and hear the same; one who is too slow misses the oldest.
+#[derive(Clone, Debug)]
+pub struct Told(broadcast::Sender<Arc<Finished>>);
+
+impl Default for Told {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(MAX_TOLD))
+    }
+}
+
+impl Told {
+    /// Tells everyone who listens at this moment.
+    pub fn tell(&self, finished: Finished) {
+        // An error says that nobody listens.
+        self.0.send(Arc::new(finished)).unwrap_or_default();
+    }
+
+    /// Hears every report from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Finished>> {
+        self.0.subscribe()
+    }
+}
 
 /// Makes reports until the recorder has gone and its last case is told.
-pub async fn run(
-    mut cases: mpsc::Receiver<Case>,
-    formats: Vec<Format>,
-    destinations: Arc<Destinations>,
-) {
-    let formats: Arc<[Format]> = formats.into();
+pub async fn run(mut cases: mpsc::Receiver<Case>, destinations: Arc<Destinations>, told: Told) {
     while let Some(case) = cases.recv().await {
-        let (formats, destinations) = (Arc::clone(&formats), Arc::clone(&destinations));
-        let told = tokio::task::spawn_blocking(move || tell(&case, &formats, &destinations)).await;
-        if let Err(error) = told {
+        let (destinations, told) = (Arc::clone(&destinations), told.clone());
+        let done = tokio::task::spawn_blocking(move || tell(&case, &destinations, &told)).await;
+        if let Err(error) = done {
             tracing::error!(%error, "a report could not be made");
         }
     }
 }
 
-fn tell(case: &Case, formats: &[Format], destinations: &Destinations) {
+fn tell(case: &Case, destinations: &Destinations, told: &Told) {
     let report = build(case);
     tracing::warn!(
         incident = report.incident.id,
@@ -36,12 +58,18 @@ fn tell(case: &Case, formats: &[Format], destinations: &Destinations) {
         grade = report.verdict.grade.name(),
         "incident"
     );
-    for format in formats {
-        match format.render(&report) {
+    send(&report, destinations);
+    told.tell(Finished::of(&report));
+}
+
+/// Each format that somebody takes.
+fn send(report: &Report, destinations: &Destinations) {
+    for format in destinations.formats() {
+        match format.render(report) {
             Ok(bytes) => destinations.send(Document {
                 incident_id: report.incident.id.clone(),
                 at: report.incident.timestamp,
-                format: *format,
+                format,
                 bytes: bytes.into(),
             }),
             Err(error) => {

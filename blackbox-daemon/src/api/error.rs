@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
 
 /// What went wrong, for machines. The one list of codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// No credentials.
@@ -119,5 +121,66 @@ impl IntoResponse for ApiError {
         let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Every error as clients get it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// The code, as v1's documents have it.
+    pub error: Code,
+    pub code: Code,
+    /// What is wrong and what is allowed.
+    pub message: String,
+    pub details: ErrorDetails,
+    pub timestamp: Timestamp,
+    /// What the daemon's log calls this request.
+    pub request_id: String,
+}
+
+/// What any read can be answered with beside what it is for; for the OpenAPI document.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it describes answers that `answer` makes")]
+pub(super) enum Refusal {
+    /// A parameter is unknown or has a wrong value; the message says what is allowed.
+    #[response(status = 400)]
+    Wrong(ErrorBody),
+    /// No key, or one that is not valid.
+    #[response(status = 401)]
+    Unauthorized(ErrorBody),
+    /// The key does not allow reading.
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+    /// Too many requests; `Retry-After` says when to try again.
+    #[response(status = 429)]
+    TooMany(ErrorBody),
+    /// It cannot be had now; `Retry-After` says when to try again, if that helps.
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
+}
+
+/// Where the fault is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorDetails {
+    /// The field of the body or the query.
+    pub field: Option<String>,
+    pub code: Code,
+}
+
+impl ErrorBody {
+    /// The error as an answer to one request.
+    #[must_use]
+    pub fn of(error: &ApiError, timestamp: Timestamp, request_id: String) -> Self {
+        Self {
+            error: error.code,
+            code: error.code,
+            message: error.message.clone(),
+            details: ErrorDetails {
+                field: error.field.clone(),
+                code: error.code,
+            },
+            timestamp,
+            request_id,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Destinations: where the bytes of reports go. One bounded queue and one task each, so none waits for another.
 //!
-//! Reads [`Document`]s, writes them to files, stdout or a web server. A report never waits here: a document
-//! that finds a queue full is counted, logged and dropped for that destination alone. A failing write is
+//! Reads [`Document`]s, writes them to files, stdout or a web server, each in the formats it takes. A report never
+//! waits here: a document that finds a queue full is counted, logged and dropped for that destination alone. A failing write is
 //! counted and never ends its task. For each destination
 //! `sent = written + failed + dropped + waiting`, exactly, whenever nothing is changing hands.
 
@@ -9,6 +9,7 @@ pub mod file;
 pub mod http;
 mod state;
 pub mod stdout;
+mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,8 +24,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::report::format::Format;
+pub use file::archive::{self, Archive};
 pub use state::DestinationState;
 use state::State;
+use target::{Target, Written};
 
 /// Documents that may wait for one destination: ten incidents in three formats, at 1 MiB each a bearable 32 MiB.
 pub const QUEUE: usize = 32;
@@ -73,6 +76,15 @@ impl DestinationConfig {
             Self::Http(config) => config.origin(),
         }
     }
+
+    /// The formats it takes. A directory always has the JSON too: it is what the API answers from.
+    fn takes(&self, wanted: &[Format]) -> Vec<Format> {
+        let mut formats = wanted.to_vec();
+        if matches!(self, Self::File(_)) && !formats.contains(&Format::Json) {
+            formats.push(Format::Json);
+        }
+        formats
+    }
 }
 
 /// A destination that can't be started, or a document it could not write.
@@ -97,47 +109,76 @@ pub struct Unwritten {
 #[derive(Clone, Debug)]
 pub struct Destinations {
     lanes: Arc<[Lane]>,
+    archive: Option<Archive>,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
 
 #[derive(Debug)]
 struct Lane {
+    formats: Vec<Format>,
     queue: mpsc::Sender<Document>,
     state: Arc<State>,
     task: AbortHandle,
 }
 
 impl Destinations {
-    /// Proves each destination usable and starts its task. Needs a tokio runtime around it and, for a web
+    /// Proves each destination usable and starts its task. Each takes `formats`, and a directory JSON besides. Needs a tokio runtime around it and, for a web
     /// server, a default rustls provider.
     ///
     /// # Errors
     /// A directory can't be written, or a client can't be made; the error says what to do.
-    pub fn start(configs: Vec<DestinationConfig>) -> Result<Self, Error> {
-        let targets = configs
-            .into_iter()
-            .map(|config| Ok((config.name(), Target::open(config)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
+    pub fn start(configs: Vec<DestinationConfig>, formats: &[Format]) -> Result<Self, Error> {
+        let archive = configs.iter().find_map(|config| match config {
+            DestinationConfig::File(config) => Some(Archive::new(config.directory.clone())),
+            DestinationConfig::Stdout | DestinationConfig::Http(_) => None,
+        });
+        let open = |config: DestinationConfig| {
+            let (name, takes) = (config.name(), config.takes(formats));
+            Ok((name, takes, Target::open(config)?))
+        };
+        let targets = configs.into_iter().map(open);
+        let targets = targets.collect::<Result<Vec<_>, Error>>()?;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let lanes = targets.into_iter().map(|(name, target)| {
+        let lanes = targets.into_iter().map(|(name, formats, target)| {
             let (queue, documents) = mpsc::channel(QUEUE);
             let state = Arc::new(State::new(name));
             let span = tracing::info_span!("destination", name = %state.name());
             let work = work(target, documents, Arc::clone(&state), closing.clone());
             let task = tasks.spawn(work.instrument(span)).abort_handle();
-            Lane { queue, state, task }
+            Lane {
+                formats,
+                queue,
+                state,
+                task,
+            }
         });
         Ok(Self {
             lanes: lanes.collect(),
+            archive,
             tasks,
             closing,
         })
     }
 
-    /// Hands `document` to every destination. Never waits: where it doesn't fit it is counted and logged.
+    /// The formats that any destination takes.
+    #[must_use]
+    pub fn formats(&self) -> Vec<Format> {
+        let taken = |format: &Format| self.lanes.iter().any(|lane| lane.formats.contains(format));
+        Format::ALL.into_iter().filter(taken).collect()
+    }
+
+    /// The reports on disk: those of the first directory. `None`: no destination is a directory.
+    #[must_use]
+    pub fn archive(&self) -> Option<Archive> {
+        self.archive.clone()
+    }
+
+    /// Hands `document` to every destination that takes its format. Never waits: where it doesn't fit it is
+    /// counted and logged.
     pub fn send(&self, document: Document) {
-        for lane in self.lanes.iter() {
+        let takes = |lane: &&Lane| lane.formats.contains(&document.format);
+        for lane in self.lanes.iter().filter(takes) {
             // Before it is in the queue: its task may be done with it at once.
             lane.state.offered();
             let Err(error) = lane.queue.try_send(document.clone()) else {
@@ -198,46 +239,6 @@ async fn work(
     queue.close();
     while let Some(document) = queue.recv().await {
         state.note(target.write(&document).await);
-    }
-}
-
-/// What a write that succeeded has to say.
-#[derive(Debug, Default)]
-struct Written {
-    /// The document is safe, but something after it went wrong.
-    trouble: Option<Error>,
-}
-
-/// A destination, ready to write.
-enum Target {
-    File(file::Directory),
-    Stdout,
-    Http(http::Endpoint),
-}
-
-impl Target {
-    fn open(config: DestinationConfig) -> Result<Self, Error> {
-        match config {
-            DestinationConfig::File(config) => Ok(Self::File(file::Directory::open(config)?)),
-            DestinationConfig::Stdout => Ok(Self::Stdout),
-            DestinationConfig::Http(config) => Ok(Self::Http(http::Endpoint::open(config)?)),
-        }
-    }
-
-    async fn write(&self, document: &Document) -> Result<Written, Error> {
-        match self {
-            Self::File(directory) => Ok(Written {
-                trouble: directory.write(document).await?.map(Error::File),
-            }),
-            Self::Stdout => {
-                stdout::write(document).await?;
-                Ok(Written::default())
-            }
-            Self::Http(endpoint) => {
-                endpoint.write(document).await?;
-                Ok(Written::default())
-            }
-        }
     }
 }
 

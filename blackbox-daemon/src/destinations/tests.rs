@@ -11,6 +11,8 @@ use super::{
 };
 use crate::report::format::Format;
 
+/// What [`document`] makes.
+const JSON: [Format; 1] = [Format::Json];
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn document(id: &str) -> Document {
@@ -61,11 +63,34 @@ fn an_output_path_names_a_destination() {
 }
 
 #[tokio::test]
+async fn a_directory_has_json_whatever_the_others_get() {
+    let directory = tempfile::tempdir().unwrap();
+    let (url, _) = serve(vec![Answer::Hang]).await;
+    let configs = vec![post(&url, PATIENCE), files(directory.path())];
+    let destinations = Destinations::start(configs, &[Format::Csv]).unwrap();
+    assert_eq!(destinations.formats(), [Format::Json, Format::Csv]);
+    assert!(destinations.archive().is_some());
+    destinations.send(document("one"));
+    until(&destinations, 1, |file| file.written == 1).await;
+    let csv = Document {
+        format: Format::Csv,
+        ..document("one")
+    };
+    destinations.send(csv);
+    until(&destinations, 1, |file| file.written == 2).await;
+    assert_eq!(destinations.states()[0].waiting, 1, "only the CSV");
+
+    let stdout = Destinations::start(vec![DestinationConfig::Stdout], &[Format::Csv]).unwrap();
+    assert_eq!(stdout.formats(), [Format::Csv]);
+    assert!(stdout.archive().is_none());
+}
+
+#[tokio::test]
 async fn a_full_queue_is_counted_exactly_and_hurts_nobody_else() {
     let directory = tempfile::tempdir().unwrap();
     let (url, _) = serve(vec![Answer::Hang]).await;
     let http = post(&url, PATIENCE);
-    let destinations = Destinations::start(vec![http, files(directory.path())]).unwrap();
+    let destinations = Destinations::start(vec![http, files(directory.path())], &JSON).unwrap();
 
     destinations.send(document("first"));
     // The task takes the first one in hand and hangs; the file's writes it.
@@ -94,7 +119,7 @@ async fn a_server_that_hangs_stops_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let (url, _) = serve(vec![Answer::Hang]).await;
     let http = post(&url, Duration::from_millis(200));
-    let destinations = Destinations::start(vec![http, files(directory.path())]).unwrap();
+    let destinations = Destinations::start(vec![http, files(directory.path())], &JSON).unwrap();
     for number in 0..5 {
         destinations.send(document(&format!("n{number}")));
     }
@@ -111,7 +136,7 @@ async fn a_server_that_hangs_stops_no_file() {
 #[tokio::test]
 async fn a_drain_writes_what_is_queued_and_refuses_more() {
     let directory = tempfile::tempdir().unwrap();
-    let destinations = Destinations::start(vec![files(directory.path())]).unwrap();
+    let destinations = Destinations::start(vec![files(directory.path())], &JSON).unwrap();
     let late = destinations.clone();
     for number in 0..QUEUE {
         destinations.send(document(&format!("n{number}")));
@@ -131,7 +156,7 @@ async fn a_drain_writes_what_is_queued_and_refuses_more() {
 async fn a_directory_that_breaks_is_counted_and_heals() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("reports");
-    let destinations = Destinations::start(vec![files(&directory)]).unwrap();
+    let destinations = Destinations::start(vec![files(&directory)], &JSON).unwrap();
     std::fs::remove_dir(&directory).unwrap();
     std::fs::write(&directory, "in the way").unwrap();
 
@@ -154,7 +179,7 @@ async fn a_directory_that_cannot_be_used_is_told_at_start() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("file");
     std::fs::write(&path, "").unwrap();
-    let error = Destinations::start(vec![files(&path)]).unwrap_err();
+    let error = Destinations::start(vec![files(&path)], &JSON).unwrap_err();
     let error = super::state::in_full(error);
     assert!(error.contains(path.to_str().unwrap()), "{error}");
     assert!(error.contains("BLACKBOX_OUTPUT_PATH"), "{error}");

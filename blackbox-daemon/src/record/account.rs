@@ -1,9 +1,12 @@
 //! What the recorder says of itself: classes and lanes to count by, losses, and the states of its sources.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What kind of record, for counting and for losses. One row each in a report's completeness table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     Exec,
@@ -88,7 +91,9 @@ pub enum LaneName {
 }
 
 /// Where records come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceName {
     Ebpf,
@@ -113,7 +118,7 @@ impl SourceName {
 }
 
 /// Whether a part works. A part that fails is degraded by name; it never ends the daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "state", content = "why")]
 pub enum Health {
     Ok,
@@ -153,7 +158,9 @@ pub struct Gap {
 }
 
 /// Why a record is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LossCause {
     /// Its cgroup had used up its rate; the counts went on.

@@ -45,7 +45,7 @@ pub fn build(case: &Case) -> Report {
     }
     telemetry.sort_by_key(|(at, entry)| (*at, entry.id));
     Report {
-        schema: SCHEMA,
+        schema: SCHEMA.into(),
         incident: summary(case, &decisive, &verdict, &cast),
         evidence: evidence(case, &decisive, &cited),
         failed_calls: failed_calls(case, &bulk),
@@ -200,7 +200,7 @@ fn context(case: &Case, verdict: &Verdict) -> BTreeMap<String, Value> {
         }
     }
     let facts = verdict.facts.iter();
-    context.extend(facts.map(|(name, fact)| ((*name).to_owned(), fact.clone())));
+    context.extend(facts.map(|(name, fact)| (name.clone().into_owned(), fact.clone())));
     let own = incident.process().map(|process| process.key.tgid);
     let others: BTreeSet<u32> = incident
         .joined

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::case::Case;
-use super::{ContainerInfo, PodInfo};
+use super::{ContainerInfo, PodInfo, Role};
 use crate::identity::{Names, Place};
 use crate::record::{CgroupId, Event, Oom, PodName, Record, Reported, same_container};
 use crate::verdict::Scene;
@@ -22,16 +22,19 @@ impl Cast {
     /// Who plays a part in a death.
     pub(super) fn of_death(case: &Case, scene: &Scene<'_>) -> Self {
         let subject = scene.victim.cgroup;
-        let mut roles = vec![("subject", subject)];
+        let mut roles = vec![(Role::Subject, subject)];
         if let Some((_, _, exit)) = scene.exit() {
-            roles.extend(exit.killer.map(|killer| ("sender", killer.sender.cgroup)));
+            roles.extend(
+                exit.killer
+                    .map(|killer| (Role::Sender, killer.sender.cgroup)),
+            );
         }
         for oom in scene.records.iter().filter_map(|(_, r)| oom_of(r, scene)) {
-            roles.push(("allocator", oom.allocator.cgroup));
+            roles.push((Role::Allocator, oom.allocator.cgroup));
             roles.extend(
                 oom.levels
                     .iter()
-                    .filter_map(|l| l.limit.map(|_| ("limit", l.cgroup))),
+                    .filter_map(|l| l.limit.map(|_| (Role::Limit, l.cgroup))),
             );
         }
         let mut cast = Self::new(roles, &case.names);
@@ -56,16 +59,16 @@ impl Cast {
             for id in case.names.cgroups_of(container) {
                 let place = case.names.cgroup(id).map(|known| &known.place);
                 let own = matches!(place, Some(Place::Container { id, .. }) if same_container(id, container));
-                roles.push((if own { "subject" } else { "pod" }, id));
+                roles.push((if own { Role::Subject } else { Role::Pod }, id));
             }
         }
-        roles.sort_by_key(|(role, _)| *role != "subject");
+        roles.sort_by_key(|(role, _)| *role != Role::Subject);
         let mut cast = Self::new(roles, &case.names);
         cast.pod.clone_from(&reported.pod);
         cast
     }
 
-    fn new(roles: Vec<(&'static str, CgroupId)>, names: &Names) -> Self {
+    fn new(roles: Vec<(Role, CgroupId)>, names: &Names) -> Self {
         let mut containers: Vec<ContainerInfo> = Vec::new();
         for (role, id) in roles {
             let info = container(role, id, names);
@@ -78,7 +81,7 @@ impl Cast {
             wanted.map(|info| CgroupId(info.cgroup_id)).collect()
         };
         Self {
-            subjects: ids(&|info| info.role == "subject"),
+            subjects: ids(&|info| info.role == Role::Subject),
             ids: ids(&|_| true),
             pod: None,
             containers,
@@ -109,7 +112,10 @@ impl Cast {
 
     /// Whether a container that a sidecar names is where the incident happened.
     fn speaks_of(&self, container: Option<&str>) -> bool {
-        let subjects = self.containers.iter().filter(|info| info.role == "subject");
+        let subjects = self
+            .containers
+            .iter()
+            .filter(|info| info.role == Role::Subject);
         let mut ids = subjects.filter_map(|info| info.container_id.as_deref());
         container.is_some_and(|named| ids.any(|id| same_container(id, named)))
     }
@@ -138,7 +144,7 @@ fn oom_of<'a>(record: &'a Record, scene: &Scene<'_>) -> Option<&'a Oom> {
     }
 }
 
-fn container(role: &'static str, id: CgroupId, names: &Names) -> ContainerInfo {
+fn container(role: Role, id: CgroupId, names: &Names) -> ContainerInfo {
     let known = names.cgroup(id);
     let (container_id, pod_uid, unit) = match known.map(|known| &known.place) {
         Some(Place::Container { id, pod_uid }) => (Some(id.clone()), pod_uid.clone(), None),

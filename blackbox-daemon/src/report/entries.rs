@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Entry;
 use super::sentence::sentence;
+use super::{Entry, EntryKind, EntrySource};
 use crate::clock::WallOffset;
 use crate::identity::Names;
 use crate::record::{CgroupSample, Event, Record, RecordId, Stall, Telemetry};
@@ -27,12 +27,17 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
     match &record.event {
         Event::NodeCpu(cpu) => {
             if let Some(total) = cpu.total {
-                made.add("cpu", "cpu_usage_percent", percent(total.percent), &[]);
+                made.add(
+                    EntryKind::Cpu,
+                    "cpu_usage_percent",
+                    percent(total.percent),
+                    &[],
+                );
             }
             for (core, usage) in &cpu.cores {
                 let name = format!("cpu{core}_usage_percent");
                 made.add(
-                    "cpu",
+                    EntryKind::Cpu,
                     &name,
                     percent(usage.percent),
                     &[("core", &core.to_string())],
@@ -47,10 +52,10 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
                 ("load_5min", load.five),
                 ("load_15min", load.fifteen),
             ] {
-                made.add("process", name, percent(value), &[]);
+                made.add(EntryKind::Process, name, percent(value), &[]);
             }
-            made.add_known("process", "processes_total", load.processes);
-            made.add_known("process", "open_files_total", load.open_files);
+            made.add_known(EntryKind::Process, "processes_total", load.processes);
+            made.add_known(EntryKind::Process, "open_files_total", load.open_files);
         }
         Event::NodePressure(pressure) => {
             for (what, stall) in [
@@ -67,7 +72,7 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
             for (errno, count) in &counts.by_errno {
                 let errno = words::errno(*errno);
                 made.add(
-                    "process",
+                    EntryKind::Process,
                     "syscall_errors",
                     json!(count),
                     &[("errno", &errno)],
@@ -85,11 +90,13 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
 }
 
 /// The v1 type of a record that is told as a sentence.
-fn kind(event: &Event) -> &'static str {
+fn kind(event: &Event) -> EntryKind {
     match event {
-        Event::Oom(_) => "memory",
-        Event::Gap(_) | Event::Source(_) | Event::KernelTally(_) | Event::Reported(_) => "custom",
-        _ => "process",
+        Event::Oom(_) => EntryKind::Memory,
+        Event::Gap(_) | Event::Source(_) | Event::KernelTally(_) | Event::Reported(_) => {
+            EntryKind::Custom
+        }
+        _ => EntryKind::Process,
     }
 }
 
@@ -111,17 +118,17 @@ fn name(event: &Event) -> &'static str {
 }
 
 /// v1's type of a sidecar's key: the first of its lists with a word that occurs in it.
-fn sidecar_kind(key: &str) -> &'static str {
-    const KINDS: [(&str, &[&str]); 5] = [
-        ("memory", &["memory", "heap", "gc"]),
-        ("cpu", &["cpu", "thread", "processor"]),
-        ("network", &["network", "socket", "connection"]),
-        ("runtime", &["runtime", "jvm", "clr", "vm"]),
-        ("application", &["exception", "error", "panic"]),
+fn sidecar_kind(key: &str) -> EntryKind {
+    const KINDS: [(EntryKind, &[&str]); 5] = [
+        (EntryKind::Memory, &["memory", "heap", "gc"]),
+        (EntryKind::Cpu, &["cpu", "thread", "processor"]),
+        (EntryKind::Network, &["network", "socket", "connection"]),
+        (EntryKind::Runtime, &["runtime", "jvm", "clr", "vm"]),
+        (EntryKind::Application, &["exception", "error", "panic"]),
     ];
     let fits = |words: &[&str]| words.iter().any(|word| key.contains(word));
     let found = KINDS.iter().find(|(_, words)| fits(words));
-    found.map_or("custom", |(kind, _)| kind)
+    found.map_or(EntryKind::Custom, |(kind, _)| *kind)
 }
 
 /// How a sidecar's entry is called in answers and reports.
@@ -149,7 +156,7 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn add(&mut self, kind: &'static str, name: &str, value: Value, tags: &[(&str, &str)]) {
+    fn add(&mut self, kind: EntryKind, name: &str, value: Value, tags: &[(&str, &str)]) {
         let mut all: BTreeMap<String, String> = tags
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -171,7 +178,7 @@ impl Made<'_> {
         self.entries.push(Entry {
             id: self.id,
             timestamp: self.wall.wall(self.record.at),
-            source: "system",
+            source: EntrySource::System,
             kind,
             name: name.to_owned(),
             value,
@@ -213,7 +220,7 @@ impl Made<'_> {
             self.entries.push(Entry {
                 id: self.id,
                 timestamp: self.wall.wall(self.record.at),
-                source: "sidecar",
+                source: EntrySource::Sidecar,
                 kind: sidecar_kind(&name),
                 name,
                 value,
@@ -223,7 +230,7 @@ impl Made<'_> {
         }
     }
 
-    fn add_known(&mut self, kind: &'static str, name: &str, value: Option<u64>) {
+    fn add_known(&mut self, kind: EntryKind, name: &str, value: Option<u64>) {
         if let Some(value) = value {
             self.add(kind, name, json!(value), &[]);
         }
@@ -231,15 +238,15 @@ impl Made<'_> {
 
     fn add_loss(&mut self, name: &str, count: u64) {
         if count > 0 {
-            self.add("process", name, json!(count), &[]);
+            self.add(EntryKind::Process, name, json!(count), &[]);
         }
     }
 
     fn add_stall(&mut self, what: &str, prefix: &str, stall: Option<Stall>) {
         let kind = match what {
-            "cpu" => "cpu",
-            "memory" => "memory",
-            _ => "disk",
+            "cpu" => EntryKind::Cpu,
+            "memory" => EntryKind::Memory,
+            _ => EntryKind::Disk,
         };
         if let Some(stall) = stall {
             self.add(
@@ -259,19 +266,35 @@ fn node_memory(made: &mut Made<'_>) {
     let Event::NodeMemory(memory) = &made.record.event else {
         return;
     };
-    made.add_known("memory", "memory_total_bytes", Some(memory.total));
-    made.add_known("memory", "memory_free_bytes", Some(memory.free));
-    made.add_known("memory", "memory_available_bytes", memory.available);
-    made.add_known("memory", "memory_buffers_bytes", Some(memory.buffers));
-    made.add_known("memory", "memory_cached_bytes", Some(memory.cached));
-    made.add_known("memory", "swap_total_bytes", Some(memory.swap_total));
-    made.add_known("memory", "swap_free_bytes", Some(memory.swap_free));
+    made.add_known(EntryKind::Memory, "memory_total_bytes", Some(memory.total));
+    made.add_known(EntryKind::Memory, "memory_free_bytes", Some(memory.free));
+    made.add_known(
+        EntryKind::Memory,
+        "memory_available_bytes",
+        memory.available,
+    );
+    made.add_known(
+        EntryKind::Memory,
+        "memory_buffers_bytes",
+        Some(memory.buffers),
+    );
+    made.add_known(
+        EntryKind::Memory,
+        "memory_cached_bytes",
+        Some(memory.cached),
+    );
+    made.add_known(
+        EntryKind::Memory,
+        "swap_total_bytes",
+        Some(memory.swap_total),
+    );
+    made.add_known(EntryKind::Memory, "swap_free_bytes", Some(memory.swap_free));
     if let Some(available) = memory.available.filter(|_| memory.total > 0) {
         let used = memory.total.saturating_sub(available);
         #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
         let share = used as f64 / memory.total as f64 * 100.0;
         made.add(
-            "memory",
+            EntryKind::Memory,
             "memory_usage_percent",
             json!((share * 100.0).round() / 100.0),
             &[],
@@ -280,7 +303,7 @@ fn node_memory(made: &mut Made<'_>) {
 }
 
 fn devices(made: &mut Made<'_>) {
-    let rows: Vec<(&'static str, &'static str, String, u64, String)> = match &made.record.event {
+    let rows: Vec<(EntryKind, &'static str, String, u64, String)> = match &made.record.event {
         Event::NodeNetwork(network) => network
             .interfaces
             .iter()
@@ -295,7 +318,7 @@ fn devices(made: &mut Made<'_>) {
                 ]
                 .map(|(what, value)| {
                     let name = format!("network_{what}_{}", i.name);
-                    ("network", "interface", name, value, i.name.clone())
+                    (EntryKind::Network, "interface", name, value, i.name.clone())
                 })
             })
             .collect(),
@@ -311,7 +334,7 @@ fn devices(made: &mut Made<'_>) {
                 ]
                 .map(|(what, value)| {
                     (
-                        "disk",
+                        EntryKind::Disk,
                         "device",
                         format!("disk_{what}_{}", d.name),
                         value,
@@ -329,16 +352,21 @@ fn devices(made: &mut Made<'_>) {
 
 fn cgroup(made: &mut Made<'_>, sample: &CgroupSample) {
     if let Some(cpu) = sample.cpu {
-        made.add_known("cpu", "container_cpu_usage_ns", Some(cpu.usage));
+        made.add_known(EntryKind::Cpu, "container_cpu_usage_ns", Some(cpu.usage));
         if let Some(share) = cpu.percent {
-            made.add("cpu", "container_cpu_usage_percent", percent(share), &[]);
+            made.add(
+                EntryKind::Cpu,
+                "container_cpu_usage_percent",
+                percent(share),
+                &[],
+            );
         }
     }
     if let Some(throttling) = sample.throttling {
         let periods = Some(throttling.throttled_periods);
-        made.add_known("cpu", "container_cpu_throttled_periods", periods);
+        made.add_known(EntryKind::Cpu, "container_cpu_throttled_periods", periods);
         made.add_known(
-            "cpu",
+            EntryKind::Cpu,
             "container_cpu_throttled_ns",
             Some(throttling.throttled),
         );
@@ -353,7 +381,7 @@ fn cgroup(made: &mut Made<'_>, sample: &CgroupSample) {
             ("container_memory_oom_kills", memory.oom_kills),
             ("container_memory_limit_hits", memory.limit_hits),
         ] {
-            made.add_known("memory", name, value);
+            made.add_known(EntryKind::Memory, name, value);
         }
     }
     if let Some(io) = sample.io {
@@ -363,12 +391,16 @@ fn cgroup(made: &mut Made<'_>, sample: &CgroupSample) {
             ("container_io_read_ios", io.read_ios),
             ("container_io_write_ios", io.write_ios),
         ] {
-            made.add_known("disk", name, Some(value));
+            made.add_known(EntryKind::Disk, name, Some(value));
         }
     }
     if let Some(pids) = sample.pids {
-        made.add_known("process", "container_pids_current", Some(pids.current));
-        made.add_known("process", "container_pids_limit", pids.max);
+        made.add_known(
+            EntryKind::Process,
+            "container_pids_current",
+            Some(pids.current),
+        );
+        made.add_known(EntryKind::Process, "container_pids_limit", pids.max);
     }
     if let Some(pressure) = sample.pressure {
         for (what, stall) in [

@@ -8,27 +8,34 @@ pub mod case;
 mod cast;
 mod completeness;
 pub mod entries;
+mod entry;
 pub mod format;
 pub mod ledger;
 pub mod sentence;
+mod summary;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 pub use crate::record::Severity;
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::verdict::Verdict;
+pub use entry::{Entry, EntryKind, EntrySource};
+pub use summary::{Finished, Summary};
 
 /// The `schema` of every report this version writes.
 pub const SCHEMA: &str = "blackbox.report/1";
 
 /// Everything known of one incident.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Report {
-    pub schema: &'static str,
+    #[schema(value_type = String, example = "blackbox.report/1")]
+    pub schema: Cow<'static, str>,
     pub incident: IncidentSummary,
     pub verdict: Verdict,
     /// The records the verdict cites, in words.
@@ -45,12 +52,13 @@ pub struct Report {
 }
 
 /// What went wrong, in v1's words.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct IncidentSummary {
     pub id: String,
     pub timestamp: Timestamp,
     pub severity: Severity,
     #[serde(rename = "type")]
+    #[schema(value_type = String, example = "oom")]
     pub kind: IncidentKind,
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,8 +99,19 @@ impl Serialize for IncidentKind {
     }
 }
 
+impl<'de> Deserialize<'de> for IncidentKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(match name.as_str() {
+            "crash" => Self::Crash,
+            "oom" => Self::Oom,
+            _ => Self::Reported(name),
+        })
+    }
+}
+
 /// A cited record in words.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
     pub id: RecordId,
     pub timestamp: Timestamp,
@@ -100,7 +119,7 @@ pub struct Evidence {
 }
 
 /// Failing calls that are alike, of those recorded in this report's window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FailedCalls {
     /// The call's name: `openat`.
     pub call: String,
@@ -113,7 +132,7 @@ pub struct FailedCalls {
 }
 
 /// What this report may be missing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Completeness {
     /// Nothing that could change the verdict was lost: no loss of decisive records, and the window is whole.
     pub complete: bool,
@@ -135,7 +154,7 @@ pub struct Completeness {
 }
 
 /// One class's conservation, since the recorder started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClassCount {
     pub class: Class,
     /// Records that were to be made.
@@ -151,7 +170,7 @@ pub struct ClassCount {
 }
 
 /// Records lost inside a report's window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GapCount {
     pub class: Class,
     pub cause: LossCause,
@@ -159,7 +178,7 @@ pub struct GapCount {
 }
 
 /// A source's state when the report was made.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SourceLine {
     pub source: SourceName,
     #[serde(flatten)]
@@ -167,7 +186,7 @@ pub struct SourceLine {
 }
 
 /// The machine.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct NodeInfo {
     pub name: String,
     pub kernel: String,
@@ -176,18 +195,33 @@ pub struct NodeInfo {
 }
 
 /// The pod, as far as it is known.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PodInfo {
     pub uid: Option<String>,
     pub name: Option<String>,
     pub namespace: Option<String>,
 }
 
+/// Which part a cgroup plays in an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Where it happened.
+    Subject,
+    /// Another container of the subject's pod.
+    Pod,
+    /// Where the signal came from.
+    Sender,
+    /// Whose allocation could not be met.
+    Allocator,
+    /// Whose memory limit counts.
+    Limit,
+}
+
 /// A cgroup that plays a part, by its role.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContainerInfo {
-    /// `subject`, or `sender`, `allocator`, `limit`.
-    pub role: &'static str,
+    pub role: Role,
     /// In words: `container 3f2a91b0c4d5`, `unit nginx.service`, `cgroup /demo`.
     pub name: String,
     pub container_id: Option<String>,
@@ -195,21 +229,4 @@ pub struct ContainerInfo {
     pub unit: Option<String>,
     pub cgroup_path: Option<String>,
     pub cgroup_id: u64,
-}
-
-/// One v1 telemetry entry: a projection of a record, made for the report.
-#[derive(Clone, Debug, Serialize)]
-pub struct Entry {
-    /// The record it was made from; entries of one record share it. What verdicts cite.
-    pub id: RecordId,
-    pub timestamp: Timestamp,
-    /// v1's `system` or `sidecar`.
-    pub source: &'static str,
-    /// v1's cpu, memory, network, disk, process, runtime, application, custom.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    pub name: String,
-    pub value: Value,
-    pub tags: BTreeMap<String, String>,
-    pub metadata: BTreeMap<String, Value>,
 }

@@ -11,10 +11,12 @@ mod oom;
 pub mod reported;
 mod scene;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::record::{Exit, RecordId, Signal};
 use crate::words;
@@ -24,7 +26,7 @@ const SIGABRT: u32 = 6;
 const SIGKILL: u32 = 9;
 
 /// How sure a statement is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// The records do not say.
@@ -48,7 +50,7 @@ impl Grade {
 }
 
 /// What ended it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A memory cgroup reached its limit; the OOM killer chose this process.
@@ -95,7 +97,7 @@ impl Cause {
 }
 
 /// Who or what ended it, and how sure that is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     pub grade: Grade,
     pub cause: Cause,
@@ -104,11 +106,12 @@ pub struct Verdict {
     /// What the answer rests on, each with its own grade and its citations.
     pub statements: Vec<Statement>,
     /// The facts of the cause by name (pid, signal, limit, address, …), for machines.
-    pub facts: BTreeMap<&'static str, Value>,
+    #[schema(value_type = BTreeMap<String, Value>)]
+    pub facts: BTreeMap<Cow<'static, str>, Value>,
 }
 
 /// One sentence of a verdict.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Statement {
     pub grade: Grade,
     pub text: String,
@@ -238,7 +241,7 @@ impl Verdict {
     }
 
     fn fact(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.facts.insert(name, value.into());
+        self.facts.insert(Cow::Borrowed(name), value.into());
     }
 
     /// Every record cited, once, in order.

@@ -11,9 +11,10 @@ use blackbox_daemon::destinations::{
 use blackbox_daemon::record::{
     Event, Exit, Health, LaneName, Process, Record, SourceName, Subject,
 };
+use blackbox_daemon::recorder::status::Handle;
 use blackbox_daemon::recorder::{self, Core, MAX_CASES, Recorder};
 use blackbox_daemon::report::format::Format;
-use blackbox_daemon::reporter;
+use blackbox_daemon::reporter::{self, Told};
 use blackbox_daemon::sources::{Feed, announce, feed};
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
@@ -30,6 +31,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Daemon {
     pub(crate) feed: Feed,
     pub(crate) destinations: Destinations,
+    pub(crate) recorder: Handle,
+    pub(crate) told: Told,
     recording: CancellationToken,
     parts: TaskTracker,
 }
@@ -39,23 +42,25 @@ impl Daemon {
     pub(crate) fn start(config: recorder::Config, destinations: Vec<DestinationConfig>) -> Self {
         // An error says that another test of this process was first.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let destinations = Destinations::start(destinations).expect("usable destinations");
+        let formats = [Format::Default, Format::Json];
+        let started = Destinations::start(destinations, &formats);
+        let destinations = started.expect("usable destinations");
         let (feed, intake) = feed::feed();
         let core = Core::new(config, cgroups());
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let (parts, recording) = (TaskTracker::new(), CancellationToken::new());
-        parts.spawn(Recorder::new(core, intake, cases).run(recording.clone()));
-        let formats = vec![Format::Default, Format::Json];
-        parts.spawn(reporter::run(
-            waiting,
-            formats,
-            Arc::new(destinations.clone()),
-        ));
+        let recorder = Recorder::new(core, intake, cases);
+        let (recorder_handle, told) = (recorder.handle(), Told::default());
+        parts.spawn(recorder.run(recording.clone()));
+        let reporter = reporter::run(waiting, Arc::new(destinations.clone()), told.clone());
+        parts.spawn(reporter);
         parts.close();
         announce(SourceName::Ebpf, clock::boot_now(), Health::Ok, &feed);
         Self {
             feed,
             destinations,
+            recorder: recorder_handle,
+            told,
             recording,
             parts,
         }

@@ -5,6 +5,7 @@
 //! through a link somebody planted, and never over a report that is there. After each write the oldest reports
 //! go until count and bytes fit; see `retention`.
 
+pub mod archive;
 mod name;
 mod retention;
 

@@ -129,7 +129,10 @@ fn plain(value: &Value) -> std::borrow::Cow<'_, str> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use serde_json::json;
+
     use super::{Format, UnknownFormat};
+    use crate::report::{IncidentKind, Report};
     pub(crate) use sample::sample_report;
 
     mod sample;
@@ -150,6 +153,23 @@ pub(crate) mod tests {
             Format::parse(" xml ").unwrap_err().to_string(),
             r#"unknown format "xml", use one of: default, json, csv"#
         );
+    }
+
+    #[test]
+    fn a_report_read_from_its_json_renders_the_same_in_every_format() {
+        let mut report = sample_report();
+        // Floats that only a careful reader gives back, and text that JSON must escape.
+        let floats: Vec<f64> = (1..500).map(|n| f64::from(n).sqrt() / 7.0).collect();
+        report.telemetry[0].value = json!([floats, 1e-7, u64::MAX]);
+        let facts = &mut report.verdict.facts;
+        facts.insert("run_time_seconds".into(), json!(2.220_446_049_250_313e-16));
+        report.incident.kind = IncidentKind::Reported("degraded \"\u{1}\"".to_owned());
+        let json = Format::Json.render(&report).unwrap();
+        let read: Report = serde_json::from_slice(&json).unwrap();
+        for format in Format::ALL {
+            let (one, other) = (format.render(&report), format.render(&read));
+            assert_eq!(one.unwrap(), other.unwrap(), "{format}");
+        }
     }
 
     #[test]

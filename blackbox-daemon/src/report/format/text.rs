@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::record::{Health, RecordId};
 use crate::report::format::plain;
-use crate::report::{ClassCount, Completeness, Entry, Report, Verdict};
+use crate::report::{ClassCount, Completeness, Entry, Report, Role, Verdict};
 
 const TIME: &str = "%Y-%m-%d %H:%M:%S.%3f";
 /// Kinds of failing calls that a page has room for; the json has them all.
@@ -63,7 +63,10 @@ fn incident(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "POD: {}/{}", Line(namespace), Line(pod))?;
     }
     writeln!(out, "NODE: {}", Line(&report.node.name))?;
-    let subject = report.containers.iter().find(|part| part.role == "subject");
+    let subject = report
+        .containers
+        .iter()
+        .find(|part| part.role == Role::Subject);
     if let Some(subject) = subject {
         writeln!(out, "CONTAINER: {}", Line(&subject.name))?;
     }

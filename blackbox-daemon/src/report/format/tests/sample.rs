@@ -7,15 +7,16 @@ use serde_json::{Value, json};
 
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::report::{
-    ClassCount, Completeness, ContainerInfo, Entry, Evidence, FailedCalls, GapCount, IncidentKind,
-    IncidentSummary, NodeInfo, PodInfo, Report, SCHEMA, Severity, SourceLine,
+    ClassCount, Completeness, ContainerInfo, Entry, EntryKind, EntrySource, Evidence, FailedCalls,
+    GapCount, IncidentKind, IncidentSummary, NodeInfo, PodInfo, Report, Role, SCHEMA, Severity,
+    SourceLine,
 };
 use crate::verdict::{Cause, Grade, Statement, Verdict};
 
 /// An OOM kill in a pod: one of everything a report can hold.
 pub(crate) fn sample_report() -> Report {
     Report {
-        schema: SCHEMA,
+        schema: SCHEMA.into(),
         incident: incident(),
         verdict: verdict(),
         evidence: vec![Evidence {
@@ -42,7 +43,7 @@ pub(crate) fn sample_report() -> Report {
             namespace: Some("prod".to_owned()),
         }),
         containers: vec![ContainerInfo {
-            role: "subject",
+            role: Role::Subject,
             name: "container 3f2a91b0c4d5".to_owned(),
             container_id: Some("3f2a91b0c4d5".to_owned()),
             pod_uid: None,
@@ -53,7 +54,7 @@ pub(crate) fn sample_report() -> Report {
         telemetry: vec![
             entry(12, "2026-03-04T05:06:06.5Z", json!(97.5)),
             Entry {
-                kind: "process",
+                kind: EntryKind::Process,
                 name: "oom_kill".to_owned(),
                 tags: [("pod_name", "shop"), ("pid", "4711")]
                     .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -140,8 +141,8 @@ fn entry(id: u64, time: &str, value: Value) -> Entry {
     Entry {
         id: RecordId(id),
         timestamp: at(time),
-        source: "system",
-        kind: "memory",
+        source: EntrySource::System,
+        kind: EntryKind::Memory,
         name: "memory_usage_percent".to_owned(),
         value,
         tags: BTreeMap::new(),

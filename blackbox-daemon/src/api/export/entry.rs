@@ -1,0 +1,81 @@
+//! What an export holds: its head and its entries, in the words of v1's documents.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::api::selection::Whereabouts;
+use crate::record::RecordId;
+use crate::report::{Entry, EntryKind, EntrySource};
+
+/// A JSON export, for the OpenAPI document; it is written piece by piece.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Export {
+    export_info: Info,
+    entries: Vec<Exported>,
+}
+
+/// What the export is of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Info {
+    pub(super) timestamp: Timestamp,
+    /// Entries in this file.
+    pub(super) total_entries: u64,
+    /// Older entries that matched and were too many.
+    pub(super) truncated: u64,
+    pub(super) time_range: Range,
+}
+
+/// The time that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Range {
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
+}
+
+/// One entry.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Exported {
+    /// The record it was made from.
+    id: RecordId,
+    pub(super) timestamp: Timestamp,
+    #[serde(rename = "type")]
+    pub(super) kind: EntryKind,
+    /// Empty: it is about no pod, or about one that is not known.
+    pub(super) pod_name: String,
+    pub(super) namespace: String,
+    pub(super) data: Data,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Data {
+    name: String,
+    value: Value,
+    pub(super) tags: BTreeMap<String, String>,
+    metadata: BTreeMap<String, Value>,
+    source: EntrySource,
+}
+
+impl Exported {
+    pub(super) fn new(entry: Entry, place: &Whereabouts) -> Self {
+        let pod = place.pod.as_ref();
+        Self {
+            id: entry.id,
+            timestamp: entry.timestamp,
+            kind: entry.kind,
+            pod_name: pod.map(|pod| pod.name.clone()).unwrap_or_default(),
+            namespace: pod.map(|pod| pod.namespace.clone()).unwrap_or_default(),
+            data: Data {
+                name: entry.name,
+                value: entry.value,
+                tags: entry.tags,
+                metadata: entry.metadata,
+                source: entry.source,
+            },
+        }
+    }
+}
