@@ -248,7 +248,7 @@ fn start_recorder(
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(Recorder::new(core, intake, cases).run(stop.clone()));
     let destinations = Arc::new(destinations.clone());
-    tasks.spawn(reporter::run(waiting, destinations, Told::default()));
+    tasks.spawn(reporter::run(waiting, destinations, Told::default(), None));
     tasks.close();
     (tasks, stop)
 }

@@ -35,6 +35,8 @@ pub mod destinations;
 
 pub mod api;
 
+pub mod metrics;
+
 pub mod app;
 pub mod clock;
 pub mod config;

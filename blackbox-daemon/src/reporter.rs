@@ -1,16 +1,19 @@
 //! The reporter: cases in, documents out. Off the recorder's loop, one report at a time.
 //!
 //! Making and formatting run on the blocking pool. A formatter that fails is logged and stops none of the
-//! others; a destination never makes the reporter wait, nor does anyone who listens for finished reports.
+//! others; a destination never makes the reporter wait, nor does anyone who listens for finished reports. What it
+//! does is counted, if somebody counts.
 
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
 
+use crate::clock;
 use crate::destinations::{Destinations, Document};
+use crate::metrics::Metrics;
+use crate::report::Finished;
 use crate::report::build::build;
 use crate::report::case::Case;
-use crate::report::{Finished, Report};
 
 /// Finished reports that a listener may be behind; more than the recorder makes cases of before it drops some.
 const MAX_TOLD: usize = 128;
@@ -40,17 +43,33 @@ impl Told {
 }
 
 /// Makes reports until the recorder has gone and its last case is told.
-pub async fn run(mut cases: mpsc::Receiver<Case>, destinations: Arc<Destinations>, told: Told) {
+pub async fn run(
+    mut cases: mpsc::Receiver<Case>,
+    destinations: Arc<Destinations>,
+    told: Told,
+    metrics: Option<Metrics>,
+) {
     while let Some(case) = cases.recv().await {
         let (destinations, told) = (Arc::clone(&destinations), told.clone());
-        let done = tokio::task::spawn_blocking(move || tell(&case, &destinations, &told)).await;
+        let metrics = metrics.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let finished = tell(&case, &destinations, metrics.as_ref());
+            if let Some(metrics) = metrics {
+                let incident = &finished.summary;
+                metrics.incident(&incident.kind, incident.severity, incident.repeats);
+                metrics.report_made(clock::boot_now().since(case.closed));
+            }
+            told.tell(finished);
+        })
+        .await;
         if let Err(error) = done {
             tracing::error!(%error, "a report could not be made");
         }
     }
 }
 
-fn tell(case: &Case, destinations: &Destinations, told: &Told) {
+/// Tells one case to every destination; returns what it was about.
+fn tell(case: &Case, destinations: &Destinations, metrics: Option<&Metrics>) -> Finished {
     let report = build(case);
     tracing::warn!(
         incident = report.incident.id,
@@ -58,14 +77,14 @@ fn tell(case: &Case, destinations: &Destinations, told: &Told) {
         grade = report.verdict.grade.name(),
         "incident"
     );
-    send(&report, destinations);
-    told.tell(Finished::of(&report));
-}
-
-/// Each format that somebody takes.
-fn send(report: &Report, destinations: &Destinations) {
     for format in destinations.formats() {
-        match format.render(report) {
+        let started = clock::boot_now();
+        let rendered = format.render(&report);
+        if let Some(metrics) = metrics {
+            let took = clock::boot_now().since(started);
+            metrics.formatted(format, took, rendered.as_deref());
+        }
+        match rendered {
             Ok(bytes) => destinations.send(Document {
                 incident_id: report.incident.id.clone(),
                 at: report.incident.timestamp,
@@ -78,4 +97,5 @@ fn send(report: &Report, destinations: &Destinations) {
             }
         }
     }
+    Finished::of(&report)
 }

@@ -7,6 +7,7 @@ mod exec;
 mod output;
 pub mod timing;
 
+pub mod prometheus;
 pub mod setup;
 mod toolchain;
 

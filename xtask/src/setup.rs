@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
+use crate::prometheus;
 use crate::toolchain::{self, LLVM_MAJOR, Toolchain, leading_numbers};
 
 /// rustup's server does not answer everywhere, and then it hangs: Debian has the same source.
@@ -42,6 +43,10 @@ pub fn run(_options: &Options) -> Result<ExitCode> {
             Ok(()) => eprintln!("setup: cargo {tool} is there"),
             Err(error) => eprintln!("setup: `cargo xtask check` will not work: {error:#}"),
         }
+    }
+    match prometheus::ensure() {
+        Ok(found) => eprintln!("setup: metrics are tested by {}", found.server.display()),
+        Err(error) => eprintln!("setup: the tests of metrics will not work: {error:#}"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -147,7 +152,7 @@ fn install(packages: &[String]) -> Result<()> {
     })
 }
 
-fn apt_get() -> Command {
+pub(crate) fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command
         .env("DEBIAN_FRONTEND", "noninteractive")

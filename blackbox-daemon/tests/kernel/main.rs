@@ -10,6 +10,7 @@ mod conservation;
 mod deaths;
 mod faults;
 mod memory;
+mod metrics;
 mod namespaces;
 mod privileges;
 mod shutdown;

@@ -52,7 +52,7 @@ impl Daemon {
         let recorder = Recorder::new(core, intake, cases);
         let (recorder_handle, told) = (recorder.handle(), Told::default());
         parts.spawn(recorder.run(recording.clone()));
-        let reporter = reporter::run(waiting, Arc::new(destinations.clone()), told.clone());
+        let reporter = reporter::run(waiting, Arc::new(destinations.clone()), told.clone(), None);
         parts.spawn(reporter);
         parts.close();
         announce(SourceName::Ebpf, clock::boot_now(), Health::Ok, &feed);

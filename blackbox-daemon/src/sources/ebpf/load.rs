@@ -3,6 +3,7 @@
 //! Reads BTF and the embedded object, makes an attached [`Programs`]. Guarantee: a hook that cannot be had is
 //! named with its reason and costs only itself.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use aya::maps::{HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf};
@@ -69,6 +70,24 @@ pub struct Programs {
     pub(super) logger: Option<EbpfLogger<&'static dyn tracing_log::log::Log>>,
     /// Every hook: the program attached, or why there is none.
     pub hooks: Vec<Hook>,
+}
+
+impl Programs {
+    /// The programs that run, by name, each with a descriptor of the caller's own: through it the kernel tells what
+    /// the program costs, also to a process without capabilities.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<(&'static str, OwnedFd)> {
+        let running = self
+            .hooks
+            .iter()
+            .filter_map(|hook| hook.program.as_ref().ok());
+        running
+            .filter_map(|name| {
+                let descriptor = self._ebpf.program(name)?.fd().ok()?;
+                Some((*name, descriptor.as_fd().try_clone_to_owned().ok()?))
+            })
+            .collect()
+    }
 }
 
 /// Loads and attaches everything this kernel and these privileges allow.
