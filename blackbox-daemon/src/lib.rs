@@ -3,11 +3,14 @@
 //! How a death becomes a report; the modules in reading order:
 //!
 //! ```text
-//!  kernel rings ─► sources::ebpf   ─┐
-//!  /proc ────────► sources::procfs  ├─ Feed ─► recorder ── Window ── Trigger ─► Incident
-//!  cgroupfs ─────► sources::cgroup ─┘ bounded,                                     │ Case: a slice of
-//!                                    loss counted                                  ▼ sealed segments
-//!                        destinations: file · stdout · http ◄─ Formatter ◄─ verdict ─► report
+//!  kernel rings ─► sources::ebpf    ─┐
+//!  /proc ────────► sources::procfs   │ Feed
+//!  cgroupfs ─────► sources::cgroup   ├───────► recorder ── Window ── Trigger ─► Incident
+//!  REST ── api ──► sources::sidecar ─┘ bounded,    │                                │ Case: a slice of
+//!          ▲                          loss counted │ status, views                  ▼ sealed segments
+//!          └───────────────────────────────────────┴──► metrics     verdict ◄──► report ─► Formatter
+//!                                                                                              │
+//!                                                       destinations: file · stdout · http ◄───┘
 //! ```
 //!
 //! `window`, `incident`, `verdict` and `report` are pure: they read no clock, do no IO, take no lock and never

@@ -152,6 +152,15 @@ pub fn duration(span: Duration) -> String {
     }
 }
 
+/// Who submitted something: a caller's name, as the API authenticated it.
+#[must_use]
+pub fn reporter(by: &str) -> String {
+    match by.starts_with("pod ") {
+        true => by.to_owned(),
+        false => format!("the holder of API key {by:?}"),
+    }
+}
+
 /// A process in short: `nginx (pid 12)`.
 #[must_use]
 pub fn process(process: &Process) -> String {

@@ -4,6 +4,7 @@
 //! and a contradiction are errors that name the key, the value and what is allowed.
 
 pub mod args;
+mod serving;
 pub mod values;
 
 use std::path::{Path, PathBuf};
@@ -11,10 +12,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use self::args::{KubernetesMode, Settings};
+use self::args::Settings;
+use crate::api;
 use crate::destinations::{DestinationConfig, file};
 use crate::incident;
 use crate::incident::trigger::Rules;
+use crate::metrics;
 use crate::report::format::Format;
 use crate::sources::ebpf::load::Limits;
 use crate::window;
@@ -60,8 +63,9 @@ pub struct Config {
     pub destinations: Vec<DestinationConfig>,
     pub kubernetes: Kubernetes,
     pub node_name: Option<String>,
-    /// A key for the REST API is set; this version records and reports, and serves no API yet.
-    pub api_wanted: bool,
+    /// `None`: nobody could use it, for there is neither a key nor a cluster.
+    pub api: Option<api::Config>,
+    pub metrics: Option<metrics::Config>,
 }
 
 /// Whether a cluster is asked, after `auto` was decided.
@@ -81,19 +85,18 @@ impl Config {
     /// On an unknown key, a contradiction, or a wrong value that a single key could not show.
     pub fn new(settings: Settings, environment: &[String]) -> Result<Self, Error> {
         known_keys_only(environment)?;
-        let kubernetes = kubernetes(&settings, environment)?;
+        let kubernetes = serving::kubernetes(&settings, environment)?;
         let destinations = destinations(&settings)?;
+        let node_name = settings.kubernetes.node_name.clone();
+        let node_name = node_name.filter(|name| !name.is_empty());
+        let api = serving::api(&settings, &kubernetes, node_name.as_deref())?;
+        let metrics = serving::metrics(&settings);
         let Settings {
             recording,
             kernel,
             output,
-            api,
             ..
         } = settings;
-        let kubernetes_node = settings
-            .kubernetes
-            .node_name
-            .filter(|name| !name.is_empty());
         let settle = recording.settle_time;
         Ok(Self {
             window: recording.buffer_window_size,
@@ -124,8 +127,9 @@ impl Config {
             formats: output.output_formatters.0,
             destinations,
             kubernetes,
-            node_name: kubernetes_node,
-            api_wanted: api.api_key.is_some(),
+            node_name,
+            api,
+            metrics,
         })
     }
 }
@@ -170,27 +174,6 @@ fn is_service_link(key: &str, environment: &[String]) -> bool {
                 .is_some_and(|rest| rest.starts_with('_'))
         })
     })
-}
-
-fn kubernetes(settings: &Settings, environment: &[String]) -> Result<Kubernetes, Error> {
-    let in_cluster = environment
-        .iter()
-        .any(|key| key == "KUBERNETES_SERVICE_HOST");
-    let on = match settings.kubernetes.kubernetes {
-        KubernetesMode::Off => return Ok(Kubernetes::Off("BLACKBOX_KUBERNETES=off")),
-        KubernetesMode::Auto => in_cluster,
-        KubernetesMode::On => true,
-    };
-    if !on {
-        return Ok(Kubernetes::Off("not inside a cluster"));
-    }
-    match settings.api.api_key {
-        Some(_) => Ok(Kubernetes::On),
-        None => Err(Error::Required {
-            key: "BLACKBOX_API_KEY",
-            when: "with Kubernetes",
-        }),
-    }
 }
 
 fn destinations(settings: &Settings) -> Result<Vec<DestinationConfig>, Error> {

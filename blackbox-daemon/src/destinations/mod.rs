@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::clock;
 use crate::report::format::Format;
 pub use file::archive::{self, Archive};
 pub use state::DestinationState;
@@ -234,12 +235,18 @@ async fn work(
     closing: CancellationToken,
 ) {
     while let Some(Some(document)) = closing.run_until_cancelled(queue.recv()).await {
-        state.note(target.write(&document).await);
+        write(&target, &document, &state).await;
     }
     queue.close();
     while let Some(document) = queue.recv().await {
-        state.note(target.write(&document).await);
+        write(&target, &document, &state).await;
     }
+}
+
+async fn write(target: &Target, document: &Document, state: &State) {
+    let started = clock::boot_now();
+    let result = target.write(document).await;
+    state.note(result, clock::boot_now().since(started));
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::destinations::{Error, Written};
 
@@ -17,6 +18,8 @@ pub struct DestinationState {
     pub dropped: u64,
     /// Documents in its queue, and the one being written.
     pub waiting: u64,
+    /// Time spent on the documents it wrote or tried to.
+    pub took: Duration,
     /// What is wrong with it; `None` once a write has succeeded without trouble.
     pub last_error: Option<String>,
 }
@@ -29,6 +32,8 @@ pub(super) struct State {
     written: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    /// Nanoseconds.
+    took: AtomicU64,
     /// Locked only to copy the text; never across a write.
     error: Mutex<Option<String>>,
 }
@@ -41,6 +46,7 @@ impl State {
             written: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            took: AtomicU64::new(0),
             error: Mutex::new(None),
         }
     }
@@ -60,9 +66,11 @@ impl State {
         self.dropped.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Counts one write; logs when what is wrong has changed.
-    pub(super) fn note(&self, result: Result<Written, Error>) {
+    /// Counts one write and the time it took; logs when what is wrong has changed.
+    pub(super) fn note(&self, result: Result<Written, Error>, took: Duration) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.took.fetch_add(took, Ordering::Relaxed);
         let (count, error) = match result {
             Ok(written) => (&self.written, written.trouble),
             Err(error) => (&self.failed, Some(error)),
@@ -94,6 +102,7 @@ impl State {
             failed: self.failed.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
+            took: Duration::from_nanos(self.took.load(Ordering::Relaxed)),
             last_error: error.clone(),
         }
     }

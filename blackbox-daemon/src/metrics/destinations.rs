@@ -1,6 +1,7 @@
 //! How destinations fare. Two of the same name are shown as one; a URL shows no more than its origin.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::families::{Families, number};
 use crate::destinations::DestinationState;
@@ -43,6 +44,13 @@ pub(super) fn collect(families: &mut Families, states: &[DestinationState]) {
     for (kind, sum) in &by_kind {
         family.add(&[("type", kind)], number(sum.failed + sum.dropped));
     }
+    let mut family = families.summary(
+        "destination_duration_seconds",
+        "Time a kind of destination took for its documents.",
+    );
+    for (kind, sum) in &by_kind {
+        family.add_times(&[("type", kind)], sum.written + sum.failed, sum.took);
+    }
 }
 
 #[derive(Default)]
@@ -51,6 +59,7 @@ struct Sum {
     failed: u64,
     dropped: u64,
     waiting: u64,
+    took: Duration,
 }
 
 fn sums<'a>(
@@ -64,6 +73,7 @@ fn sums<'a>(
         sum.failed += state.failed;
         sum.dropped += state.dropped;
         sum.waiting += state.waiting;
+        sum.took += state.took;
     }
     sums
 }
@@ -89,6 +99,7 @@ mod tests {
             failed: 1,
             dropped: 2,
             waiting: 3,
+            took: Duration::ZERO,
             last_error: None,
         };
         let states = [state("file:/a", 1), state("stdout", 5), state("file:/a", 2)];

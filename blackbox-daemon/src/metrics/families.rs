@@ -1,6 +1,8 @@
 //! Metric families made from values that exist elsewhere. A family without a sample is not shown.
 
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use std::time::Duration;
+
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType, Summary};
 
 /// Families under way. The caller gives each name once, and each family different labels.
 #[derive(Default)]
@@ -15,6 +17,11 @@ impl Families {
     /// A count since some start.
     pub(super) fn counter(&mut self, name: &str, help: &str) -> Family<'_> {
         self.family(name, help, MetricType::COUNTER)
+    }
+
+    /// How many there were and how long they took together.
+    pub(super) fn summary(&mut self, name: &str, help: &str) -> Family<'_> {
+        self.family(name, help, MetricType::SUMMARY)
     }
 
     fn family(&mut self, name: &str, help: &str, kind: MetricType) -> Family<'_> {
@@ -48,13 +55,7 @@ pub(super) struct Family<'a> {
 impl Family<'_> {
     /// Adds a sample.
     pub(super) fn add(&mut self, labels: &[(&str, &str)], value: f64) -> &mut Self {
-        let labels = labels.iter().map(|(name, value)| {
-            let mut label = LabelPair::default();
-            label.set_name((*name).to_owned());
-            label.set_value((*value).to_owned());
-            label
-        });
-        let mut metric = Metric::from_label(labels.collect());
+        let mut metric = labelled(labels);
         if self.kind == MetricType::COUNTER {
             let mut counter = Counter::default();
             counter.set_value(value);
@@ -68,6 +69,16 @@ impl Family<'_> {
         self
     }
 
+    /// Adds a sample of a summary.
+    pub(super) fn add_times(&mut self, labels: &[(&str, &str)], count: u64, took: Duration) {
+        let mut summary = Summary::default();
+        summary.set_sample_count(count);
+        summary.set_sample_sum(took.as_secs_f64());
+        let mut metric = labelled(labels);
+        metric.set_summary(summary);
+        self.family.mut_metric().push(metric);
+    }
+
     /// Adds a sample of something that may not be known.
     pub(super) fn add_known(&mut self, labels: &[(&str, &str)], value: Option<f64>) -> &mut Self {
         match value {
@@ -75,6 +86,16 @@ impl Family<'_> {
             None => self,
         }
     }
+}
+
+fn labelled(labels: &[(&str, &str)]) -> Metric {
+    let labels = labels.iter().map(|(name, value)| {
+        let mut label = LabelPair::default();
+        label.set_name((*name).to_owned());
+        label.set_value((*value).to_owned());
+        label
+    });
+    Metric::from_label(labels.collect())
 }
 
 /// A count as Prometheus has it: exact below 2^53.

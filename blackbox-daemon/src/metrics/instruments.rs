@@ -3,9 +3,7 @@
 //! Their labels come from lists in code. Counts that are 0 from the start are there from the start.
 
 use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
-};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 use crate::record::Severity;
 
@@ -29,7 +27,6 @@ const REQUEST: [&str; 3] = ["endpoint", "method", "status"];
 pub(super) struct Instruments {
     pub(super) api_requests: IntCounterVec,
     pub(super) api_seconds: HistogramVec,
-    pub(super) api_connections: IntGaugeVec,
     pub(super) http_requests: IntCounterVec,
     pub(super) http_seconds: HistogramVec,
     pub(super) http_errors: IntCounterVec,
@@ -42,7 +39,6 @@ pub(super) struct Instruments {
     pub(super) format_seconds: HistogramVec,
     pub(super) format_errors: IntCounterVec,
     pub(super) format_bytes: IntCounterVec,
-    pub(super) destination_seconds: HistogramVec,
     pub(super) sample_seconds: HistogramVec,
     pub(super) sample_errors: IntCounterVec,
 }
@@ -60,10 +56,6 @@ impl Instruments {
             "blackbox_report_duration_seconds",
             "Time from an incident's close until its report was handed to the destinations.",
         );
-        let connections = Opts::new(
-            "blackbox_api_active_connections",
-            "Connections of clients of the API.",
-        );
         let made = Self {
             api_requests: counter(
                 "blackbox_api_requests_total",
@@ -76,7 +68,6 @@ impl Instruments {
                 &REQUEST_SECONDS,
                 &REQUEST[..2],
             )?,
-            api_connections: register(registry, IntGaugeVec::new(connections, &[])?)?,
             http_requests: counter(
                 "http_requests_total",
                 "Same as blackbox_api_requests_total.",
@@ -137,12 +128,6 @@ impl Instruments {
                 "formatter_bytes_total",
                 "Bytes of reports written in a format.",
                 &["formatter"],
-            )?,
-            destination_seconds: seconds(
-                "destination_duration_seconds",
-                "Time a destination took for a document.",
-                &REQUEST_SECONDS,
-                &["type"],
             )?,
             sample_seconds: seconds(
                 "blackbox_telemetry_collection_duration_seconds",

@@ -5,6 +5,7 @@
 //! for it. Every label is bounded by a list in code, by the node's devices or by the configuration. What is not known
 //! is left out, never 0. Types are those v1 gave (its `…_total` gauges too); ours are typed as they behave.
 
+mod connections;
 mod destinations;
 mod families;
 mod instruments;
@@ -17,6 +18,7 @@ mod reports;
 mod requests;
 mod timed;
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -27,12 +29,22 @@ use self::families::Families;
 use self::instruments::Instruments;
 pub use self::page::CONTENT_TYPE;
 use self::process::OwnProcess;
-pub use self::requests::{Connection, observe};
+pub use self::requests::observe;
 pub use self::timed::Timed;
+use crate::api::server::Connections;
 use crate::clock;
 use crate::destinations::Destinations;
 use crate::recorder::status::Handle;
 use crate::report::NodeInfo;
+
+/// Where metrics are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `None`: every address.
+    pub address: Option<IpAddr>,
+    pub port: u16,
+    pub path: String,
+}
 
 /// Everything that is measured. Clones share it. A part shows from when it was given on.
 #[derive(Clone)]
@@ -46,6 +58,7 @@ struct Inner {
     recorder: OnceLock<Handle>,
     destinations: OnceLock<Destinations>,
     programs: OnceLock<Vec<(&'static str, OwnedFd)>>,
+    connections: OnceLock<Arc<Connections>>,
 }
 
 impl Metrics {
@@ -63,6 +76,7 @@ impl Metrics {
             recorder: OnceLock::new(),
             destinations: OnceLock::new(),
             programs: OnceLock::new(),
+            connections: OnceLock::new(),
         })))
     }
 
@@ -82,6 +96,11 @@ impl Metrics {
         self.0.programs.get_or_init(|| programs);
     }
 
+    /// Shows the API's connections. The first ones given count.
+    pub fn read_connections(&self, connections: Arc<Connections>) {
+        self.0.connections.get_or_init(|| connections);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -98,6 +117,9 @@ impl Metrics {
         }
         if let Some(destinations) = inner.destinations.get() {
             destinations::collect(&mut families, &destinations.states());
+        }
+        if let Some(connections) = inner.connections.get() {
+            connections::collect(&mut families, connections);
         }
         if let Some(programs) = inner.programs.get() {
             programs::collect(&mut families, inner.process.root(), programs);

@@ -8,9 +8,6 @@ use crate::record::Severity;
 use crate::report::IncidentKind;
 use crate::report::format::{Format, FormatError};
 
-/// The kinds of destinations.
-const DESTINATIONS: [&str; 3] = ["file", "stdout", "http"];
-
 impl Metrics {
     /// Counts an incident that has a report, and the deaths it speaks for that have none.
     pub fn incident(&self, kind: &IncidentKind, severity: Severity, repeats: u64) {
@@ -42,14 +39,5 @@ impl Metrics {
             Ok(document) => bytes.inc_by(document.len() as u64),
             Err(_) => errors.inc(),
         }
-    }
-
-    /// Counts the time one document took. `kind`: file, stdout or http.
-    pub fn delivered(&self, kind: &str, took: Duration) {
-        let seconds = &self.0.instruments.destination_seconds;
-        let kind = one_of(&DESTINATIONS, kind);
-        seconds
-            .with_label_values(&[kind])
-            .observe(took.as_secs_f64());
     }
 }

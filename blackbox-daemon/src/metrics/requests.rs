@@ -6,7 +6,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use prometheus::IntGauge;
 
 use super::Metrics;
 use super::instruments::{OTHER, one_of};
@@ -27,23 +26,6 @@ pub async fn observe(State(metrics): State<Metrics>, request: Request, next: Nex
     let took = clock::boot_now().since(started);
     metrics.api_request(endpoint.as_ref(), &method, response.status(), took);
     response
-}
-
-/// A client's connection, counted as active until this is dropped.
-#[derive(Debug)]
-pub struct Connection(IntGauge);
-
-impl Connection {
-    fn open(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl Metrics {
@@ -70,19 +52,14 @@ impl Metrics {
         }
     }
 
-    /// Counts a client's connection to the API until what is returned is dropped.
-    #[must_use]
-    pub fn connection(&self) -> Connection {
-        let gauge = &self.0.instruments.api_connections;
-        Connection::open(gauge.with_label_values::<&str>(&[]))
-    }
-
-    /// Counts one accepted request with telemetry and the entries (keys of its data) in it.
-    pub fn telemetry(&self, runtime: &str, entries: u64) {
+    /// Counts one accepted request with telemetry: of each object its runtime and its entries (keys of its data).
+    pub fn telemetry<'a>(&self, objects: impl IntoIterator<Item = (&'a str, u64)>) {
         let all = &self.0.instruments;
         all.sidecar_requests.with_label_values::<&str>(&[]).inc();
-        let runtime = one_of(&RUNTIMES, runtime);
-        all.received.with_label_values(&[runtime]).inc_by(entries);
+        for (runtime, entries) in objects {
+            let runtime = one_of(&RUNTIMES, runtime);
+            all.received.with_label_values(&[runtime]).inc_by(entries);
+        }
     }
 
     /// Counts an incident that was reported through the API.

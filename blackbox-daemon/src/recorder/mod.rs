@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::status::{Desk, Handle, Request, Status};
 use crate::clock::{self, WallOffset};
-use crate::record::{BootTime, Record};
+use crate::record::{BootTime, Event, Record};
 use crate::report::case::Case;
 use crate::sources::Intake;
 pub use core::{Config, Core};
@@ -81,6 +81,13 @@ impl Recorder {
     }
 
     fn decisive(&mut self, batch: &[Record]) {
+        // A source that fails must not look well for another second.
+        if batch
+            .iter()
+            .any(|record| matches!(record.event, Event::Source(_)))
+        {
+            self.published = BootTime(0);
+        }
         // The tally must be compared with everything that was drained before it was read.
         if Core::is_tally(batch) {
             self.catch_up();

@@ -120,7 +120,7 @@ fn summary(case: &Case, whole: bool, gaps: &[GapCount], own: u64) -> String {
     let span = start.map_or(String::new(), |start| {
         let reach = words::duration(case.slice.end.since(start));
         let asked = words::duration(case.window);
-        format!("; the window reaches back {reach} ({asked} before the death were asked for)")
+        format!("; the window reaches back {reach} ({asked} before the incident were asked for)")
     });
     format!("{decisive}; {bulk}{span}")
 }

@@ -75,9 +75,12 @@ pub fn sentence(record: &Record, names: &Names) -> String {
         Event::Reported(reported) => {
             let pod = reported.pod.as_ref();
             let about = pod.map_or(String::new(), |pod| format!(" about {pod}"));
-            let (by, severity) = (&reported.submission.by, reported.severity.name());
-            let (kind, message) = (&reported.kind, &reported.message);
-            format!("{by} reported{about}: {severity} {kind}: {message}")
+            let by = words::reporter(&reported.submission.by);
+            let (severity, kind) = (reported.severity.name(), &reported.kind);
+            format!(
+                "{by} reported{about} ({kind}, {severity}): {}",
+                reported.message
+            )
         }
         Event::Gap(gap) => {
             format!(

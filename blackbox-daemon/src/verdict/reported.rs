@@ -34,15 +34,15 @@ pub fn explain(claim: &Claim<'_>) -> Verdict {
     let whose = pod.map_or(String::new(), |pod| format!(" about {pod}"));
     let message: String = reported.message.chars().take(MESSAGE).collect();
     let said = if message.trim().is_empty() {
-        format!("a {} without a message", reported.kind)
+        format!("({}), without a message", reported.kind)
     } else {
-        format!("{}: {message}", reported.kind)
+        format!("({}): {message}", reported.kind)
     };
     let said = words::printable(&said);
-    let by = words::printable(&reported.submission.by);
-    let headline = format!("{by} reported{whose}: {said}");
+    let by = words::printable(&words::reporter(&reported.submission.by));
+    let headline = format!("{by} reported{whose} {said}");
     let mut verdict = Verdict::new(Cause::Reported, Grade::Unknown, headline);
-    let text = format!("{by} said so; what a reporter says is not checked");
+    let text = format!("{by} says so; nothing recorded proves or refutes it");
     verdict.state(Grade::Proven, text, vec![claim.id]);
     deaths(claim, &mut verdict);
     if let Some(pod) = pod {
@@ -81,8 +81,7 @@ fn deaths(claim: &Claim<'_>, verdict: &mut Verdict) {
         verdict.state(Grade::Proven, text, vec![*id]);
     }
     if claim.cgroups.is_empty() {
-        let text =
-            "which containers are meant is not known, so their deaths and usage are not here";
+        let text = "no container id was given, by the report or by telemetry of this pod: its containers are not here";
         verdict.state(Grade::Unknown, text.to_owned(), Vec::new());
     } else if found.is_empty() {
         let text = "no bad end of a process in its containers is recorded in this window";

@@ -7,15 +7,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use blackbox_daemon::api::body::BodyLimits;
 use blackbox_daemon::api::stream::Live;
 use blackbox_daemon::api::views::Views;
 use blackbox_daemon::api::{self, Api, ApiError};
 use blackbox_daemon::clock::{self, WallOffset};
 use blackbox_daemon::destinations::{DestinationConfig, DestinationState};
+use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::record::{
     BootTime, CgroupId, Class, Event, LaneName, PodName, Record, Reported, Severity, Subject,
     Submission, Telemetry,
 };
+use blackbox_daemon::report::NodeInfo;
 use blackbox_daemon::sources::sidecar::{self, Sidecars};
 use blackbox_daemon::{incident, recorder};
 use http_body_util::BodyExt;
@@ -67,9 +70,8 @@ impl Lab {
             },
             ..config()
         };
-        let bulk_bytes = quick.storage.bulk_bytes;
+        let limits = sidecar::Config::of(WINDOW, &quick.storage);
         let daemon = Daemon::start(quick, destinations);
-        let limits = sidecar::Config::of(WINDOW, bulk_bytes);
         let sidecars = Sidecars::new(limits, daemon.feed.clone());
         let stopping = CancellationToken::new();
         let (recorder, told) = (daemon.recorder.clone(), daemon.told.clone());
@@ -79,6 +81,12 @@ impl Lab {
             sidecars: sidecars.clone(),
             archive: daemon.destinations.archive(),
             views: Views::default(),
+            destinations: daemon.destinations.clone(),
+            metrics: Metrics::new(NodeInfo::default(), Path::new("/proc")).expect("metrics"),
+            body: BodyLimits::default(),
+            started: clock::boot_now(),
+            window: WINDOW,
+            metrics_served: false,
         };
         let path = format!("/kubepods/pod0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/{CONTAINER}");
         let created = Record {
@@ -90,7 +98,11 @@ impl Lab {
         Self {
             daemon,
             stopping,
-            router: api::reads().split_for_parts().0.with_state(api),
+            router: api::reads()
+                .merge(api::exports())
+                .split_for_parts()
+                .0
+                .with_state(api),
             sidecars,
             told: AtomicU32::new(0),
         }
@@ -107,7 +119,9 @@ impl Lab {
     /// An incident that a sidecar reports, until it is recorded, and its report written if there is a directory.
     pub(crate) async fn report(&self, reported: Reported) {
         let count = self.held(Class::Reported).await + 1;
-        let sent = self.sidecars.report(reported);
+        let sent = self
+            .sidecars
+            .report(reported, clock::boot_now(), WallOffset::now());
         sent.expect("a place in the queue");
         self.taken(Class::Reported, count).await;
         self.told.fetch_add(1, Ordering::Relaxed);

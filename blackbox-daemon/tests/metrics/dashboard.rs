@@ -58,7 +58,6 @@ async fn dashboard_and_alerts_name_only_metrics_that_exist() {
     stage
         .metrics
         .sampled(SourceName::Procfs, Duration::ZERO, false);
-    let _connection = stage.metrics.connection();
     let scrape = stage
         .until(|scrape| {
             let loaded = scrape.0.contains_key("blackbox_load_average");

@@ -31,7 +31,8 @@ impl Scrape {
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').expect("a type");
                 assert_eq!(help.take().as_deref(), Some(name), "HELP before TYPE");
-                assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+                let kinds = ["counter", "gauge", "histogram", "summary"];
+                assert!(kinds.contains(&kind), "{line}");
                 let family = Family {
                     kind: kind.to_owned(),
                     ..Family::default()
@@ -58,6 +59,7 @@ impl Scrape {
             .expect("samples of one family together");
         match family.kind.as_str() {
             "histogram" => assert!(["_bucket", "_sum", "_count"].contains(&ending), "{line}"),
+            "summary" => assert!(["_sum", "_count"].contains(&ending), "{line}"),
             _ => assert_eq!(ending, "", "{line}"),
         }
         if family.kind != "gauge" {

@@ -145,7 +145,6 @@ fn may_be_empty(query: &str, page: &str) -> bool {
 async fn prometheus_answers_every_query_of_the_dashboard() {
     let stage = Arc::new(Stage::start("/metrics").await);
     tokio::spawn(keep_busy(Arc::clone(&stage)));
-    let _connection = stage.metrics.connection();
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(folder.path(), &config(&stage));
     let queries: Vec<(String, String)> = panels()

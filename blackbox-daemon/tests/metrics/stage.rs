@@ -126,7 +126,8 @@ impl Stage {
         self.request("GET", "/api/v1/health").await;
         self.request("POST", "/api/v1/telemetry").await;
         self.request("GET", "/nowhere").await;
-        self.metrics.telemetry("jvm", 3);
+        self.metrics.telemetry([("jvm", 3)]);
+        self.metrics.read_connections(Arc::default());
         self.metrics.incident_reported(Severity::High);
     }
 

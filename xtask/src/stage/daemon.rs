@@ -73,6 +73,8 @@ impl Daemon {
             .env("BLACKBOX_OUTPUT_PATH", directory.join("reports"))
             .env("BLACKBOX_OUTPUT_FORMATTERS", "default,json,csv")
             .env("BLACKBOX_LOG_JSON", "false")
+            // Its port is fixed: two daemons of two tests would want it.
+            .env("BLACKBOX_METRICS_ENABLED", "false")
             .envs(options.env.iter().map(|(key, value)| (key, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

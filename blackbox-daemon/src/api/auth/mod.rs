@@ -6,8 +6,6 @@
 pub mod keys;
 pub mod tokens;
 
-mod json;
-
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;

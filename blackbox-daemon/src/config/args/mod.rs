@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use super::values;
 pub use output::Output;
 pub use recording::{Ebpf, Kernel, Recording};
-pub use service::{Api, Kubernetes, KubernetesMode};
+pub use service::{Api, Kubernetes, KubernetesMode, Metrics};
 
 const ABOUT: &str = "Records all the time; when something dies, says who killed it, and why.";
 
@@ -73,6 +73,8 @@ pub struct Settings {
     pub kubernetes: Kubernetes,
     #[command(flatten)]
     pub api: Api,
+    #[command(flatten)]
+    pub metrics: Metrics,
     #[command(flatten)]
     pub log: Log,
 }

@@ -1,5 +1,6 @@
 //! Keys of Kubernetes, the REST API and the metrics.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,19 +46,31 @@ pub enum KubernetesMode {
     Off,
 }
 
-/// The REST API and the metrics.
+/// The REST API.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "API and metrics (checked, not served by this version)")]
+#[command(next_help_heading = "REST API (served when there is a key)")]
 pub struct Api {
+    /// Address the REST API listens at.  [default: all, IPv6 and IPv4]
+    #[arg(long, env = "BLACKBOX_API_ADDRESS")]
+    pub api_address: Option<IpAddr>,
     /// Port of the REST API.
     #[arg(
         long, env = "BLACKBOX_API_PORT", default_value_t = 8080,
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     pub api_port: u16,
-    /// Key that clients send as a bearer token; required with Kubernetes.
+    /// Key that clients send as a bearer token; it allows everything. With Kubernetes this or a file is required.
     #[arg(long, env = "BLACKBOX_API_KEY", value_parser = values::non_empty)]
     pub api_key: Option<String>,
+    /// JSON file of named keys with scopes; read again when it changes.
+    #[arg(long, env = "BLACKBOX_API_KEYS_FILE")]
+    pub api_keys_file: Option<PathBuf>,
+    /// Audience of service-account tokens that pods may use instead of a key, inside a cluster; off for none.
+    #[arg(
+        long, env = "BLACKBOX_API_TOKEN_AUDIENCE", default_value = "blackbox",
+        value_parser = values::non_empty
+    )]
+    pub api_token_audience: String,
     /// Serve the API's description and its browser page.
     #[arg(
         long, env = "BLACKBOX_SWAGGER_ENABLE", default_value = "false",
@@ -105,6 +118,22 @@ pub struct Api {
         requires = "api_tls_cert_file"
     )]
     pub api_tls_key_file: Option<PathBuf>,
+    /// v1's Go profiler; accepted and ignored.
+    #[arg(
+        long, env = "BLACKBOX_PPROF_ENABLED", default_value = "false",
+        value_parser = values::go_bool, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub pprof_enabled: bool,
+}
+
+/// The metrics.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Metrics")]
+pub struct Metrics {
+    /// Address the metrics are served at.  [default: all, IPv6 and IPv4]
+    #[arg(long, env = "BLACKBOX_METRICS_ADDRESS")]
+    pub metrics_address: Option<IpAddr>,
     /// Serve Prometheus metrics.
     #[arg(
         long, env = "BLACKBOX_METRICS_ENABLED", default_value = "true",
@@ -124,11 +153,4 @@ pub struct Api {
         value_parser = values::url_path
     )]
     pub metrics_path: String,
-    /// v1's Go profiler; accepted and ignored.
-    #[arg(
-        long, env = "BLACKBOX_PPROF_ENABLED", default_value = "false",
-        value_parser = values::go_bool, action = clap::ArgAction::Set, num_args = 0..=1,
-        default_missing_value = "true"
-    )]
-    pub pprof_enabled: bool,
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{DEFAULT, Digest, Key, sha256};
 use crate::api::auth::Scope;
-use crate::api::auth::json::{Object, object};
+use crate::api::json::{Object, object};
 
 /// Largest file read, bytes: thousands of keys.
 pub const MAX_BYTES: u64 = 1 << 20;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::api::auth::ProvenPod;
-use crate::api::auth::json::Object;
+use crate::api::json::Object;
 
 /// How far the clocks of node and API server may differ, seconds.
 const LEEWAY: i64 = 10;

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::Refusal;
 use super::jwt::{Algorithm, Parsed};
 use super::server::{ApiServer, Unreachable};
-use crate::api::auth::json::object;
+use crate::api::json::object;
 use crate::clock::boot_now;
 use crate::record::BootTime;
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::claims::Claims;
-use crate::api::auth::json::object;
+use crate::api::json::object;
 
 /// Longest token, bytes. A projected token has one or two thousand.
 pub const MAX_BYTES: usize = 16 << 10;

@@ -11,13 +11,13 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// A `T` that was written as an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Object<T>(pub T);
+pub(in crate::api) struct Object<T>(pub T);
 
 /// Reads one object that is all of `json`.
 ///
 /// # Errors
 /// It isn't JSON, isn't an object, or isn't a `T`. The error can quote what it read.
-pub(super) fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
+pub(in crate::api) fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
     serde_json::from_slice(json).map(|Object(read)| read)
 }
 

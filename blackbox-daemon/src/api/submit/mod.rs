@@ -1,0 +1,105 @@
+//! What sidecars submit: telemetry and incidents.
+//!
+//! Reads JSON bodies as v1 clients send them (unknown fields and `null`s are ignored, as they were), checks every bound,
+//! and makes the records' contents. [`telemetry::parse`] and [`incident::parse`] are pure, for tests and fuzzing.
+
+pub mod incident;
+pub mod telemetry;
+
+use serde_json::{Map, Value};
+
+use crate::api::{ApiError, Code};
+use crate::record::PodName;
+use crate::sources::sidecar::Refused;
+
+/// Most characters of a pod's name (RFC 1123 subdomain, as Kubernetes checks it).
+const MAX_POD: usize = 253;
+/// Most characters of a namespace (RFC 1123 label).
+const MAX_NAMESPACE: usize = 63;
+/// Most characters of a container id with its runtime's scheme.
+const MAX_CONTAINER_ID: usize = 256;
+/// Most characters of other short texts: runtime, severity, type, id.
+const MAX_WORD: usize = 128;
+/// Most tags of one object.
+const MAX_TAGS: usize = 64;
+/// Most characters of a tag's key, and of a key of `data` or `context`.
+const MAX_KEY: usize = 256;
+/// Most characters of a tag's value.
+const MAX_TAG: usize = 1024;
+/// Most keys of `data` or `context`.
+const MAX_KEYS: usize = 1024;
+
+/// `text`, if it is no longer than `most` characters and holds no control characters.
+fn short(field: &str, text: Option<String>, most: usize) -> Result<String, ApiError> {
+    let text = text.unwrap_or_default();
+    if text.chars().any(char::is_control) {
+        let message = format!("{field} holds a control character; allowed: none");
+        return Err(ApiError::field(field, message));
+    }
+    at_most(field, text.chars().count(), most, "characters")?;
+    Ok(text)
+}
+
+fn at_most(field: &str, found: usize, most: usize, what: &str) -> Result<(), ApiError> {
+    if found <= most {
+        return Ok(());
+    }
+    let message = format!("{field} has {found} {what}; allowed: at most {most}");
+    Err(ApiError::field(field, message))
+}
+
+fn pod(namespace: Option<String>, name: Option<String>) -> Result<PodName, ApiError> {
+    Ok(PodName {
+        namespace: short("namespace", namespace, MAX_NAMESPACE)?,
+        name: short("pod_name", name, MAX_POD)?,
+    })
+}
+
+/// The id without a runtime's scheme (`containerd://…`); `None` for none at all.
+fn container_id(id: Option<String>) -> Result<Option<String>, ApiError> {
+    let id = short("container_id", id, MAX_CONTAINER_ID)?;
+    let bare = id.split_once("://").map_or(id.as_str(), |(_, bare)| bare);
+    Ok((!bare.is_empty()).then(|| bare.to_owned()))
+}
+
+fn tags(tags: Option<Map<String, Value>>) -> Result<Vec<(String, String)>, ApiError> {
+    let tags = tags.unwrap_or_default();
+    at_most("tags", tags.len(), MAX_TAGS, "entries")?;
+    tags.into_iter()
+        .map(|(key, value)| {
+            let key = short("tags", Some(key), MAX_KEY)?;
+            let Value::String(value) = value else {
+                let message = format!("tags.{key} is no string; allowed: strings");
+                return Err(ApiError::field("tags", message));
+            };
+            at_most(
+                "tags",
+                value.chars().count(),
+                MAX_TAG,
+                "characters in a value",
+            )?;
+            Ok((key, value))
+        })
+        .collect()
+}
+
+/// The object as checked JSON text.
+fn object(field: &str, object: &Map<String, Value>) -> Result<String, ApiError> {
+    at_most(field, object.len(), MAX_KEYS, "keys")?;
+    for key in object.keys() {
+        at_most(field, key.chars().count(), MAX_KEY, "characters in a key")?;
+    }
+    serde_json::to_string(object).map_err(|error| ApiError::field(field, error.to_string()))
+}
+
+fn refused(refused: &Refused) -> ApiError {
+    let error = |code| ApiError::new(code, refused.to_string());
+    match refused {
+        Refused::PodShare { retry_after, .. } | Refused::TotalShare { retry_after, .. } => {
+            error(Code::RateLimitExceeded).retry_after(*retry_after)
+        }
+        Refused::Busy => {
+            error(Code::ServiceUnavailable).retry_after(std::time::Duration::from_secs(1))
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The whole daemon: builds every part, wires the queues, runs, and drains with a deadline.
+//!
+//! Two steps, because capabilities must be gone before the runtime's threads start: [`App::build`] loads the
+//! kernel programs and drops capabilities on the only thread there is; [`App::run`] is the rest.
+//! A part that fails is degraded by name; only a wrong configuration and unusable destinations end the start.
+
+mod recording;
+mod serve;
+mod sources;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::recording::{Parts, Recording};
+use self::serve::Serving;
+use self::sources::Sources;
+use crate::config::Config;
+use crate::destinations::Destinations;
+use crate::metrics::Metrics;
+use crate::privileges;
+use crate::record::Health;
+use crate::sources::cgroup::Hierarchies;
+use crate::sources::ebpf::load::{self, Programs};
+use crate::sources::feed;
+
+/// From SIGTERM to the end: sources, recorder and reports have this long …
+const DRAIN: Duration = Duration::from_secs(2);
+/// … and destinations this long after them. Together below the 5 s that are promised.
+const DESTINATIONS_DRAIN: Duration = Duration::from_secs(2);
+
+/// A daemon that is ready to run.
+pub struct App {
+    config: Config,
+    kernel: Result<Programs, Health>,
+    hierarchies: Result<Hierarchies, String>,
+}
+
+impl App {
+    /// Finds the cgroups, loads the kernel programs, gives up all capabilities.
+    #[must_use]
+    pub fn build(config: Config) -> Self {
+        let hierarchies = Hierarchies::discover(&config.proc_root).map_err(|e| e.to_string());
+        let kernel = match (&config.kernel, &hierarchies) {
+            (None, _) => Err(Health::Disabled("BLACKBOX_EBPF=off".to_owned())),
+            (Some(_), Err(error)) => Err(Health::Failed(format!(
+                "cgroups are needed to name processes: {error}"
+            ))),
+            (Some(limits), Ok(found)) => load::load(limits, found).map_err(|error| {
+                let missing = privileges::missing();
+                let hint = match missing.is_empty() {
+                    true => String::new(),
+                    false => format!("; this process lacks {}", missing.join(" and ")),
+                };
+                Health::Failed(format!("{error}{hint}"))
+            }),
+        };
+        if let Err(error) = privileges::drop_all() {
+            tracing::warn!(%error, "capabilities could not be dropped");
+        }
+        Self {
+            config,
+            kernel,
+            hierarchies,
+        }
+    }
+
+    /// Records until SIGTERM or SIGINT; then closes every incident and writes its report.
+    ///
+    /// # Errors
+    /// When a destination cannot be used or the process cannot wait for signals.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Self {
+            config,
+            kernel,
+            hierarchies,
+        } = self;
+        let mut ends = Ends::new().context("cannot wait for signals")?;
+        let destinations = Destinations::start(config.destinations.clone(), &config.formats)?;
+        let (feed, intake) = feed::feed();
+        let node = recording::node(&config);
+        let metrics = Metrics::new(node.clone(), &config.proc_root)?;
+        let sources = Sources::start(&config, kernel, &hierarchies, &feed, &metrics);
+        let parts = Parts {
+            config: &config,
+            hierarchies: &hierarchies,
+            destinations: &destinations,
+            metrics: &metrics,
+            node: &node,
+        };
+        let recording = Recording::start(&parts, intake);
+        metrics.read_recorder(recording.handle.clone());
+        metrics.read_destinations(destinations.clone());
+        let serving = Serving::default();
+        serving.start(&parts, &recording, &feed)?;
+        tracing::info!(
+            window_seconds = config.window.as_secs_f64(),
+            destinations = ?config.destinations.iter().map(|d| d.name()).collect::<Vec<_>>(),
+            formats = ?config.formats.iter().map(|f| f.name()).collect::<Vec<_>>(),
+            "recording"
+        );
+        ends.wait().await;
+        tracing::info!("stopping: open incidents are closed and written");
+        let drained = tokio::time::timeout(DRAIN, async {
+            // The ports first: what they still accept is still recorded.
+            serving.stop().await;
+            sources.stop().await;
+            recording.stop.cancel();
+            recording.tasks.wait().await;
+        });
+        if drained.await.is_err() {
+            tracing::error!("some records or reports were not finished in time");
+        }
+        // What could not be written is logged by the drain itself.
+        destinations.drain(DESTINATIONS_DRAIN).await;
+        Ok(())
+    }
+}
+
+/// The two signals that end the daemon.
+struct Ends {
+    term: Signal,
+    int: Signal,
+}
+
+impl Ends {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}

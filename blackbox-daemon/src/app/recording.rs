@@ -1,0 +1,104 @@
+//! Starts recorder and reporter.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::destinations::Destinations;
+use crate::metrics::Metrics;
+use crate::recorder::status::Handle;
+use crate::recorder::{self, Core, MAX_CASES, Recorder};
+use crate::report::NodeInfo;
+use crate::reporter::{self, Told};
+use crate::sources::Intake;
+use crate::sources::cgroup::{Hierarchies, Survey};
+
+/// The running recorder and reporter. `stop` ends the recorder, and its end the reporter.
+pub(super) struct Recording {
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+    pub(super) handle: Handle,
+    pub(super) told: Told,
+}
+
+/// What recorder and reporter work with.
+pub(super) struct Parts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) hierarchies: &'a Result<Hierarchies, String>,
+    pub(super) destinations: &'a Destinations,
+    pub(super) metrics: &'a Metrics,
+    pub(super) node: &'a NodeInfo,
+}
+
+impl Recording {
+    pub(super) fn start(parts: &Parts<'_>, intake: Intake) -> Self {
+        let Parts {
+            config,
+            hierarchies,
+            destinations,
+            metrics,
+            node,
+        } = *parts;
+        let cgroups = match hierarchies {
+            Ok(found) => found.survey().map_or_else(
+                |error| {
+                    tracing::warn!(%error, "cgroups that exist already have no names");
+                    Vec::new()
+                },
+                |Survey { found, .. }| found,
+            ),
+            Err(_) => Vec::new(),
+        };
+        let recorder = recorder::Config {
+            window: config.window,
+            storage: config.storage.clone(),
+            incidents: config.incidents,
+            rules: config.rules.clone(),
+            node: node.clone(),
+        };
+        let core = Core::new(
+            recorder,
+            cgroups.into_iter().map(|found| (found.id, found.path)),
+        );
+        let (cases, waiting) = mpsc::channel(MAX_CASES);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let recorder = Recorder::new(core, intake, cases);
+        let (handle, told) = (recorder.handle(), Told::default());
+        tasks.spawn(recorder.run(stop.clone()));
+        let destinations = Arc::new(destinations.clone());
+        tasks.spawn(reporter::run(
+            waiting,
+            destinations,
+            told.clone(),
+            Some(metrics.clone()),
+        ));
+        tasks.close();
+        Self {
+            tasks,
+            stop,
+            handle,
+            told,
+        }
+    }
+}
+
+/// What reports say of the machine.
+pub(super) fn node(config: &Config) -> NodeInfo {
+    let uname = rustix::system::uname();
+    let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+    let boot_id = config.proc_root.join("sys/kernel/random/boot_id");
+    NodeInfo {
+        name: config
+            .node_name
+            .clone()
+            .unwrap_or_else(|| text(uname.nodename())),
+        kernel: text(uname.release()),
+        arch: text(uname.machine()),
+        boot_id: std::fs::read_to_string(boot_id)
+            .ok()
+            .map(|id| id.trim().to_owned()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Starts the sources and stops them. One that cannot start says so by name.
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock;
+use crate::config::{Config, Kubernetes};
+use crate::metrics::Metrics;
+use crate::record::{Health, SourceName};
+use crate::sources::cgroup::{CgroupSampler, Hierarchies};
+use crate::sources::ebpf::load::Programs;
+use crate::sources::ebpf::{Reader, hooks_health};
+use crate::sources::procfs::ProcfsSampler;
+use crate::sources::{Feed, announce, sample_each};
+
+/// The running sources.
+pub(super) struct Sources {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Sources {
+    pub(super) fn start(
+        config: &Config,
+        kernel: Result<Programs, Health>,
+        hierarchies: &Result<Hierarchies, String>,
+        feed: &Feed,
+        metrics: &Metrics,
+    ) -> Self {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let now = clock::boot_now();
+        match kernel {
+            Ok(programs) => {
+                metrics.read_programs(programs.descriptors());
+                let health = hooks_health(&programs.hooks);
+                match spawn_reader(&tasks, programs, stop.clone(), feed) {
+                    Ok(()) => announce(SourceName::Ebpf, now, health, feed),
+                    Err(error) => {
+                        let why = format!("its reader could not start: {error}");
+                        announce(SourceName::Ebpf, now, Health::Failed(why), feed);
+                    }
+                }
+            }
+            Err(health) => announce(SourceName::Ebpf, now, health, feed),
+        }
+        let procfs = ProcfsSampler::new(config.proc_root.clone());
+        tasks.spawn(sample_each(
+            metrics.timed(procfs),
+            config.interval,
+            feed.clone(),
+            stop.clone(),
+        ));
+        match hierarchies {
+            Ok(found) => {
+                let cgroups = CgroupSampler::new(found.clone());
+                tasks.spawn(sample_each(
+                    metrics.timed(cgroups),
+                    config.interval,
+                    feed.clone(),
+                    stop.clone(),
+                ));
+            }
+            Err(error) => announce(SourceName::Cgroup, now, Health::Failed(error.clone()), feed),
+        }
+        let kube = match &config.kubernetes {
+            Kubernetes::Off(why) => Health::Disabled((*why).to_owned()),
+            Kubernetes::On => Health::Failed(
+                "this version does not ask the API server; names come from cgroup paths".to_owned(),
+            ),
+        };
+        announce(SourceName::Kube, now, kube, feed);
+        if config.api.is_none() {
+            let why = "no REST API: neither BLACKBOX_API_KEY nor BLACKBOX_API_KEYS_FILE is set";
+            announce(
+                SourceName::Sidecar,
+                now,
+                Health::Disabled(why.to_owned()),
+                feed,
+            );
+        }
+        tasks.close();
+        Self { tasks, stop }
+    }
+
+    pub(super) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+/// The ring reader has a thread of its own; the tracker waits for it through a channel it drops at its end.
+fn spawn_reader(
+    tasks: &TaskTracker,
+    programs: Programs,
+    stop: CancellationToken,
+    feed: &Feed,
+) -> std::io::Result<()> {
+    let reader = Reader::new(programs, feed.clone())?;
+    let (done, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::Builder::new()
+        .name("rings".to_owned())
+        .spawn(move || {
+            reader.run(&stop);
+            drop(done);
+        })?;
+    tasks.spawn(async move {
+        // An error is the sender's end, which is what is waited for.
+        ended.await.unwrap_or_default();
+    });
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Projections: records as v1 telemetry entries, under v1's names.
+//!
+//! Nothing is stored this way; entries are made for a report. What a kernel did not offer has no entry.
+
+mod cgroup;
+mod node;
+mod sidecar;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use self::cgroup::cgroup;
+use self::node::{devices, node_memory};
+use super::sentence::sentence;
+use super::{Entry, EntryKind, EntrySource};
+use crate::clock::WallOffset;
+use crate::identity::Names;
+use crate::record::{Event, Record, RecordId, Stall};
+use crate::words;
+pub(super) use sidecar::claimed;
+pub use sidecar::entry_id;
+
+/// Makes the entries of one record.
+#[must_use]
+pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -> Vec<Entry> {
+    let mut made = Made {
+        id,
+        record,
+        names,
+        wall,
+        entries: Vec::new(),
+    };
+    match &record.event {
+        Event::NodeCpu(cpu) => {
+            if let Some(total) = cpu.total {
+                made.add(
+                    EntryKind::Cpu,
+                    "cpu_usage_percent",
+                    percent(total.percent),
+                    &[],
+                );
+            }
+            for (core, usage) in &cpu.cores {
+                let name = format!("cpu{core}_usage_percent");
+                made.add(
+                    EntryKind::Cpu,
+                    &name,
+                    percent(usage.percent),
+                    &[("core", &core.to_string())],
+                );
+            }
+        }
+        Event::NodeMemory(_) => node_memory(&mut made),
+        Event::NodeNetwork(_) | Event::NodeDisks(_) => devices(&mut made),
+        Event::NodeLoad(load) => {
+            for (name, value) in [
+                ("load_1min", load.one),
+                ("load_5min", load.five),
+                ("load_15min", load.fifteen),
+            ] {
+                made.add(EntryKind::Process, name, percent(value), &[]);
+            }
+            made.add_known(EntryKind::Process, "processes_total", load.processes);
+            made.add_known(EntryKind::Process, "open_files_total", load.open_files);
+        }
+        Event::NodePressure(pressure) => {
+            for (what, stall) in [
+                ("cpu", pressure.cpu),
+                ("memory", pressure.memory),
+                ("io", pressure.io),
+            ] {
+                made.add_stall(what, &format!("pressure_{what}"), stall);
+            }
+        }
+        Event::Cgroup(sample) => cgroup(&mut made, sample),
+        Event::Telemetry(telemetry) => made.sidecar(telemetry),
+        Event::CallCounts(counts) => {
+            for (errno, count) in &counts.by_errno {
+                let errno = words::errno(*errno);
+                made.add(
+                    EntryKind::Process,
+                    "syscall_errors",
+                    json!(count),
+                    &[("errno", &errno)],
+                );
+            }
+            made.add_loss("syscall_errors_throttled", counts.throttled);
+            made.add_loss("syscall_errors_ring_full", counts.ring_full);
+        }
+        event => {
+            let sentence = words::printable(&sentence(record, names));
+            made.add(kind(event), name(event), Value::from(sentence), &[]);
+        }
+    }
+    made.entries
+}
+
+/// The v1 type of a record that is told as a sentence.
+fn kind(event: &Event) -> EntryKind {
+    match event {
+        Event::Oom(_) => EntryKind::Memory,
+        Event::Gap(_) | Event::Source(_) | Event::KernelTally(_) | Event::Reported(_) => {
+            EntryKind::Custom
+        }
+        _ => EntryKind::Process,
+    }
+}
+
+/// The entry name of a record that is told as a sentence.
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Exec(_) => "process_exec",
+        Event::Exit(_) => "process_exit",
+        Event::Signal(_) => "signal",
+        Event::Oom(_) => "oom_kill",
+        Event::CgroupCreated { .. } => "cgroup_created",
+        Event::CgroupRemoved { .. } => "cgroup_removed",
+        Event::FailedCall(_) => "syscall_failed",
+        Event::Gap(_) => "records_lost",
+        Event::Source(_) => "source_state",
+        Event::Reported(_) => "incident_reported",
+        _ => "sample",
+    }
+}
+
+/// Two decimals: more are noise.
+fn percent(value: f32) -> Value {
+    json!((f64::from(value) * 100.0).round() / 100.0)
+}
+
+struct Made<'a> {
+    id: RecordId,
+    record: &'a Record,
+    names: &'a Names,
+    wall: WallOffset,
+    entries: Vec<Entry>,
+}
+
+impl Made<'_> {
+    fn add(&mut self, kind: EntryKind, name: &str, value: Value, tags: &[(&str, &str)]) {
+        let mut all: BTreeMap<String, String> = tags
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut metadata = BTreeMap::new();
+        if let Some(id) = self.record.subject.cgroup() {
+            all.insert(
+                "cgroup".to_owned(),
+                words::printable(&self.names.describe(id)),
+            );
+            metadata.insert("cgroup_id".to_owned(), json!(id.0));
+        }
+        if let Some(process) = self.record.subject.process() {
+            all.insert("pid".to_owned(), process.key.tgid.to_string());
+            all.insert("comm".to_owned(), process.comm.to_string());
+            metadata.insert("start_boottime_ns".to_owned(), json!(process.key.start.0));
+        }
+        metadata.insert("boottime_ns".to_owned(), json!(self.record.at.0));
+        self.entries.push(Entry {
+            id: self.id,
+            timestamp: self.wall.wall(self.record.at),
+            source: EntrySource::System,
+            kind,
+            name: name.to_owned(),
+            value,
+            tags: all,
+            metadata,
+        });
+    }
+
+    fn add_known(&mut self, kind: EntryKind, name: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.add(kind, name, json!(value), &[]);
+        }
+    }
+
+    fn add_loss(&mut self, name: &str, count: u64) {
+        if count > 0 {
+            self.add(EntryKind::Process, name, json!(count), &[]);
+        }
+    }
+
+    fn add_stall(&mut self, what: &str, prefix: &str, stall: Option<Stall>) {
+        let kind = match what {
+            "cpu" => EntryKind::Cpu,
+            "memory" => EntryKind::Memory,
+            _ => EntryKind::Disk,
+        };
+        if let Some(stall) = stall {
+            self.add(
+                kind,
+                &format!("{prefix}_some_avg10"),
+                percent(stall.some_avg10),
+                &[],
+            );
+            if let Some(full) = stall.full_avg10 {
+                self.add(kind, &format!("{prefix}_full_avg10"), percent(full), &[]);
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Claims in time, numbers, budgets and a full queue.
+
+use super::*;
+use crate::record::{PodName, Submission};
+use crate::sources::{Intake, feed};
+
+const NOW: BootTime = BootTime(1_000_000_000_000);
+const SECOND: u64 = 1_000_000_000;
+
+fn sidecars(total_bytes: u64, pod_bytes: u64) -> (Sidecars, Intake) {
+    let (feed, intake) = feed::feed();
+    let window = Duration::from_secs(60);
+    let budget = budget::Config {
+        window,
+        total_bytes,
+        pod_bytes,
+    };
+    let config = Config {
+        window,
+        telemetry: budget,
+        reports: budget,
+    };
+    (Sidecars::new(config, feed), intake)
+}
+
+fn telemetry(pod: &str, data: usize, claimed: Option<i64>) -> Telemetry {
+    Telemetry {
+        entry: 0,
+        pod: PodName {
+            namespace: "prod".to_owned(),
+            name: pod.to_owned(),
+        },
+        container_id: None,
+        runtime: String::new(),
+        submission: Submission {
+            by: "default".to_owned(),
+            received: BootTime(0),
+            claimed,
+        },
+        tags: Vec::new(),
+        data: " ".repeat(data),
+    }
+}
+
+#[test]
+fn only_a_plausible_claim_decides_the_place() {
+    let (sidecars, mut intake) = sidecars(1 << 20, 1 << 20);
+    let wall = WallOffset::from_nanos(0);
+    let now = NOW.0.cast_signed();
+    let second = SECOND.cast_signed();
+    for (claimed, expected) in [
+        (None, NOW.0),
+        (Some(now - second), NOW.0 - SECOND),
+        (Some(now - 60 * second), NOW.0 - 60 * SECOND),
+        (Some(now - 61 * second), NOW.0),
+        (Some(now + 1), NOW.0),
+        (Some(i64::MIN), NOW.0),
+        (Some(i64::MAX), NOW.0),
+    ] {
+        let sent = sidecars.submit(vec![telemetry("a", 1, claimed)], NOW, wall);
+        assert!(sent.is_ok());
+        let batch = intake.bulk.try_recv().unwrap();
+        assert_eq!(batch[0].at, BootTime(expected), "{claimed:?}");
+        let Event::Telemetry(kept) = &batch[0].event else {
+            panic!("not telemetry")
+        };
+        assert_eq!(
+            (kept.submission.claimed, kept.submission.received),
+            (claimed, NOW)
+        );
+    }
+}
+
+#[test]
+fn entries_are_numbered_once_even_in_one_instant() {
+    let (sidecars, _intake) = sidecars(1 << 20, 1 << 20);
+    let wall = WallOffset::from_nanos(0);
+    let three = || vec![telemetry("a", 1, None); 3];
+    let mut numbers = sidecars.submit(three(), NOW, wall).unwrap();
+    numbers.extend(sidecars.submit(three(), NOW, wall).unwrap());
+    let sorted = numbers.clone();
+    numbers.dedup();
+    assert_eq!(numbers, sorted);
+    assert_eq!(numbers.len(), 6);
+}
+
+#[test]
+fn a_noisy_pod_is_refused_and_others_are_not() {
+    let (sidecars, mut intake) = sidecars(10_000, 2_500);
+    let wall = WallOffset::from_nanos(0);
+    let send = |pod: &str, at| sidecars.submit(vec![telemetry(pod, 900, None)], at, wall);
+    assert!(send("noisy", NOW).is_ok());
+    assert!(send("noisy", NOW).is_ok());
+    let Err(Refused::PodShare { retry_after, .. }) = send("noisy", NOW) else {
+        panic!("accepted");
+    };
+    assert!(send("quiet", NOW).is_ok());
+    assert!(send("noisy", NOW.plus(retry_after + Duration::from_secs(1))).is_ok());
+    let refused = (0..20).find_map(|pod| send(&format!("other{pod}"), NOW).err());
+    assert!(matches!(refused, Some(Refused::TotalShare { .. })));
+    let mut bytes = 0;
+    while let Ok(batch) = intake.bulk.try_recv() {
+        bytes += batch
+            .iter()
+            .map(|record| match &record.event {
+                Event::Telemetry(telemetry) => size(telemetry),
+                _ => 0,
+            })
+            .sum::<u64>();
+    }
+    // What drained while the noisy one waited may be used again.
+    assert!((9_000..14_000).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn a_full_queue_refuses_and_costs_nothing() {
+    let (sidecars, intake) = sidecars(1 << 20, 1 << 20);
+    let wall = WallOffset::from_nanos(0);
+    let one = || vec![telemetry("a", 1, None)];
+    while sidecars.submit(one(), NOW, wall).is_ok() {}
+    assert_eq!(sidecars.submit(one(), NOW, wall), Err(Refused::Busy));
+    assert!(intake.lost.take().is_empty());
+}
