@@ -14,6 +14,7 @@ mod metrics;
 mod namespaces;
 mod privileges;
 mod shutdown;
+mod sidecars;
 mod starts;
 mod stops;
 mod throttle;
