@@ -1,0 +1,3 @@
+module blackbox/sidecar
+
+go 1.19
