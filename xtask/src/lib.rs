@@ -8,6 +8,7 @@ mod output;
 pub mod timing;
 
 pub mod prometheus;
+pub mod runtimes;
 pub mod setup;
 mod toolchain;
 

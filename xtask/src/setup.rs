@@ -18,6 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::cargo::cargo;
 use crate::exec::{self, step};
 use crate::prometheus;
+use crate::runtimes;
 use crate::toolchain::{self, LLVM_MAJOR, Toolchain, leading_numbers};
 
 /// rustup's server does not answer everywhere, and then it hangs: Debian has the same source.
@@ -47,6 +48,10 @@ pub fn run(_options: &Options) -> Result<ExitCode> {
     match prometheus::ensure() {
         Ok(found) => eprintln!("setup: metrics are tested by {}", found.server.display()),
         Err(error) => eprintln!("setup: the tests of metrics will not work: {error:#}"),
+    }
+    match install(&runtimes::missing_packages()) {
+        Ok(()) => eprintln!("setup: the examples for sidecars can be run"),
+        Err(error) => eprintln!("setup: the tests of the examples will not work: {error:#}"),
     }
     Ok(ExitCode::SUCCESS)
 }
