@@ -166,7 +166,7 @@ fn of_cgroup(names: &Names, id: CgroupId) -> Whereabouts {
     Whereabouts {
         path: known.map(|known| known.path.clone()),
         container: container.map(str::to_owned),
-        pod: names.pod_of_cgroup(id).cloned(),
+        pod: names.pod_of(id).map(|named| named.pod.clone()),
     }
 }
 

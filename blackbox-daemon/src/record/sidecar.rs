@@ -28,6 +28,8 @@ impl fmt::Display for PodName {
 pub struct Submission {
     /// The caller as the API authenticated it: a key's name, or `pod <namespace>/<name>`.
     pub by: String,
+    /// The uid of the pod that its token proves it to be.
+    pub proven_uid: Option<String>,
     /// When it arrived.
     pub received: BootTime,
     /// The wall time the sidecar gave it, nanoseconds after 1970. `None`: it gave none.

@@ -15,6 +15,8 @@ pub(super) struct Cast {
     ids: BTreeSet<CgroupId>,
     /// The pod it is about, by name.
     pub(super) pod: Option<PodName>,
+    /// That it is this pod is only what its sidecar says.
+    pub(super) pod_is_claimed: bool,
     pub(super) containers: Vec<ContainerInfo>,
 }
 
@@ -38,29 +40,26 @@ impl Cast {
             );
         }
         let mut cast = Self::new(roles, &case.names);
-        let container = cast
-            .containers
-            .first()
-            .and_then(|c| c.container_id.as_ref());
-        cast.pod = container.and_then(|id| case.names.pod_of(id)).cloned();
+        if let Some(named) = case.names.pod_of(subject) {
+            cast.pod = Some(named.pod.clone());
+            cast.pod_is_claimed = !named.proven;
+        }
         cast
     }
 
     /// Whom a report of a sidecar is about: the container it names, or those its pod's sidecars have named; and
     /// beside them the other containers of that pod.
     pub(super) fn of_report(case: &Case, reported: &Reported) -> Self {
-        let named = match (&reported.container_id, &reported.pod) {
-            (Some(id), _) => vec![id.as_str()],
-            (None, Some(pod)) => case.names.containers_of(pod),
-            (None, None) => Vec::new(),
-        };
         let mut roles = Vec::new();
-        for container in named {
+        if let Some(container) = &reported.container_id {
             for id in case.names.cgroups_of(container) {
-                let place = case.names.cgroup(id).map(|known| &known.place);
-                let own = matches!(place, Some(Place::Container { id, .. }) if same_container(id, container));
+                let known = case.names.cgroup(id);
+                let own = known.is_some_and(|known| known.place.is_container(container));
                 roles.push((if own { Role::Subject } else { Role::Pod }, id));
             }
+        } else if let Some(pod) = &reported.pod {
+            let cgroups = case.names.cgroups_of_pod(pod).into_iter();
+            roles.extend(cgroups.map(|id| (Role::Subject, id)));
         }
         roles.sort_by_key(|(role, _)| *role != Role::Subject);
         let mut cast = Self::new(roles, &case.names);
@@ -84,6 +83,7 @@ impl Cast {
             subjects: ids(&|info| info.role == Role::Subject),
             ids: ids(&|_| true),
             pod: None,
+            pod_is_claimed: false,
             containers,
         }
     }

@@ -127,7 +127,7 @@ fn summary(case: &Case, whole: bool, gaps: &[GapCount], own: u64) -> String {
 
 fn notes(case: &Case, unread: &Unread, cast: &Cast) -> Vec<String> {
     let mut notes = Vec::new();
-    if let (Some(pod), Some(_)) = (&cast.pod, case.incident.process()) {
+    if let Some(pod) = cast.pod.as_ref().filter(|_| cast.pod_is_claimed) {
         let pod = words::printable(&pod.to_string());
         notes.push(format!(
             "that this container belongs to pod {pod} is what its sidecar says"

@@ -239,6 +239,7 @@ fn pod() -> PodName {
 fn submission() -> Submission {
     Submission {
         by: "default".to_owned(),
+        proven_uid: None,
         received: clock::boot_now(),
         claimed: None,
     }

@@ -160,6 +160,7 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Reported, ApiError> {
         message,
         submission: Submission {
             by: caller.name.clone(),
+            proven_uid: caller.pod.as_ref().map(|pod| pod.uid.clone()),
             received: BootTime(0),
             claimed: report.timestamp.map(claimed),
         },

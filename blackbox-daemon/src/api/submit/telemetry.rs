@@ -127,7 +127,7 @@ pub async fn submit(
     request: Request,
 ) -> Result<Json<TelemetryAccepted>, ApiError> {
     let body = read_bytes(request, api.body).await?;
-    let parsed = parse(&body, &caller.name)?;
+    let parsed = parse(&body, &caller)?;
     for Parsed { telemetry, .. } in &parsed {
         auth::may_speak_for(&caller, &telemetry.pod.namespace, &telemetry.pod.name)?;
     }
@@ -164,15 +164,15 @@ pub struct Parsed {
     pub entries: usize,
 }
 
-/// Reads a body that `by` sent.
+/// Reads a body that `caller` sent.
 ///
 /// # Errors
 /// It is not JSON, a required field is missing, or a bound is exceeded; the error names the field and what is allowed.
-pub fn parse(body: &[u8], by: &str) -> Result<Vec<Parsed>, ApiError> {
+pub fn parse(body: &[u8], caller: &Caller) -> Result<Vec<Parsed>, ApiError> {
     let Object(probe): Object<Probe> = from_json(body)?;
     if probe.entries.is_none() {
         let Object(one) = from_json(body)?;
-        return Ok(vec![check(one, by)?]);
+        return Ok(vec![check(one, caller)?]);
     }
     if probe.pod_name.is_some() {
         let message =
@@ -186,7 +186,7 @@ pub fn parse(body: &[u8], by: &str) -> Result<Vec<Parsed>, ApiError> {
     }
     at_most("entries", batch.entries.len(), MAX_BATCH, "objects")?;
     let check = |(index, Object(one))| {
-        check(one, by).map_err(|error| ApiError {
+        check(one, caller).map_err(|error| ApiError {
             field: error.field.map(|field| format!("entries[{index}].{field}")),
             ..error
         })
@@ -194,7 +194,7 @@ pub fn parse(body: &[u8], by: &str) -> Result<Vec<Parsed>, ApiError> {
     batch.entries.into_iter().enumerate().map(check).collect()
 }
 
-fn check(one: SidecarTelemetry, by: &str) -> Result<Parsed, ApiError> {
+fn check(one: SidecarTelemetry, caller: &Caller) -> Result<Parsed, ApiError> {
     let pod = pod(one.namespace, one.pod_name)?;
     for (field, value) in [("pod_name", &pod.name), ("namespace", &pod.namespace)] {
         if value.is_empty() {
@@ -210,7 +210,8 @@ fn check(one: SidecarTelemetry, by: &str) -> Result<Parsed, ApiError> {
         container_id: container_id(one.container_id)?,
         runtime: short("runtime", one.runtime, MAX_WORD)?,
         submission: Submission {
-            by: by.to_owned(),
+            by: caller.name.clone(),
+            proven_uid: caller.pod.as_ref().map(|pod| pod.uid.clone()),
             received: BootTime(0),
             claimed: one.timestamp.map(claimed),
         },
@@ -228,8 +229,16 @@ mod tests {
     use super::*;
     use crate::api::Code;
 
+    fn caller() -> Caller {
+        Caller {
+            name: "default".to_owned(),
+            scopes: Vec::new(),
+            pod: None,
+        }
+    }
+
     fn refusal(body: &str) -> (Option<String>, String) {
-        let error = parse(body.as_bytes(), "default").unwrap_err();
+        let error = parse(body.as_bytes(), &caller()).unwrap_err();
         assert_eq!(error.code, Code::ValidationFailed, "{body}");
         (error.field, error.message)
     }
@@ -244,7 +253,7 @@ mod tests {
             r#"{"pod_name":"a","namespace":"b","timestamp":"2024-01-15T10:30:00.123456789+02:00"}"#,
             r#"  {"pod_name":"ä ö","namespace":"b","data":{"a":1,"b":[{}],"":null}}"#,
         ] {
-            let parsed = parse(body.as_bytes(), "default").unwrap();
+            let parsed = parse(body.as_bytes(), &caller()).unwrap();
             assert_eq!(parsed.len(), 1, "{body}");
         }
     }
@@ -323,7 +332,7 @@ mod tests {
     #[test]
     fn a_batch_keeps_its_order_and_ids_lose_their_scheme() {
         let body = r#"{"entries":[{"pod_name":"a","namespace":"n","container_id":"containerd://abc","data":{"x":1,"y":2}},{"pod_name":"b","namespace":"n"}]}"#;
-        let parsed = parse(body.as_bytes(), "key").unwrap();
+        let parsed = parse(body.as_bytes(), &caller()).unwrap();
         let names: Vec<_> = parsed
             .iter()
             .map(|p| p.telemetry.pod.name.as_str())
@@ -332,6 +341,6 @@ mod tests {
         assert_eq!((parsed[0].entries, parsed[1].entries), (2, 0));
         assert_eq!(parsed[0].telemetry.container_id.as_deref(), Some("abc"));
         assert_eq!(parsed[0].telemetry.data, r#"{"x":1,"y":2}"#);
-        assert_eq!(parsed[0].telemetry.submission.by, "key");
+        assert_eq!(parsed[0].telemetry.submission.by, "default");
     }
 }

@@ -34,6 +34,7 @@ fn telemetry(pod: &str, data: usize, claimed: Option<i64>) -> Telemetry {
         runtime: String::new(),
         submission: Submission {
             by: "default".to_owned(),
+            proven_uid: None,
             received: BootTime(0),
             claimed,
         },

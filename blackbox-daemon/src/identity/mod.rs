@@ -1,0 +1,234 @@
+//! Who is who: cgroup id → container, systemd unit or plain cgroup; process → executable. Kept past death.
+//!
+//! Fed by the walk at start and by lifecycle records, so a name is known before anything runs inside and
+//! stays known as long as the window can speak of it. Pure: no file is read here.
+
+mod place;
+mod pods;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use self::pods::{Claim, Pods, Seen};
+use crate::record::{BootTime, CgroupId, Event, PodName, ProcessKey, Record};
+pub use place::Place;
+pub use pods::Named;
+
+/// Most executables remembered; on a node with more live programs, later ones have none.
+const MAX_EXES: usize = 65_536;
+/// A cgroup that is or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Path in the watched hierarchy.
+    pub path: String,
+    pub place: Place,
+}
+
+/// The names at one moment; cheap to clone, and of no effect on later changes.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    cgroups: Arc<HashMap<CgroupId, Known>>,
+    exes: Arc<HashMap<ProcessKey, String>>,
+    pods: Arc<Pods>,
+}
+
+impl Names {
+    #[must_use]
+    pub fn cgroup(&self, id: CgroupId) -> Option<&Known> {
+        self.cgroups.get(&id)
+    }
+
+    /// The cgroup in words; an unknown one by its id.
+    #[must_use]
+    pub fn describe(&self, id: CgroupId) -> String {
+        match self.cgroup(id) {
+            Some(known) => known.place.describe(),
+            None => format!(
+                "cgroup #{} (created and named before recording began)",
+                id.0
+            ),
+        }
+    }
+
+    /// The cgroups of a container, known by the beginning of its id, and of the other containers of its pod.
+    #[must_use]
+    pub fn cgroups_of(&self, container: &str) -> Vec<CgroupId> {
+        let own = |place: &Place| place.is_container(container);
+        let uids: Vec<&str> = self
+            .places()
+            .filter(|(_, place)| own(place))
+            .filter_map(|(_, place)| place.pod_uid())
+            .collect();
+        self.cgroups_where(|place| {
+            own(place) || place.pod_uid().is_some_and(|uid| uids.contains(&uid))
+        })
+    }
+
+    /// The cgroups of a pod's containers, as far as its sidecars have proven or named them.
+    #[must_use]
+    pub fn cgroups_of_pod(&self, pod: &PodName) -> Vec<CgroupId> {
+        self.cgroups_where(|place| self.pods.of(place).is_some_and(|named| named.pod == pod))
+    }
+
+    /// The pod that a cgroup belongs to, if a sidecar of it has proven it, or named the container or another one of
+    /// the pod.
+    #[must_use]
+    pub fn pod_of(&self, id: CgroupId) -> Option<Named<'_>> {
+        let place = &self.cgroup(id)?.place;
+        self.pods.of(place).or_else(|| {
+            let uid = place.pod_uid()?;
+            let mut siblings = self
+                .places()
+                .filter(|(_, other)| other.pod_uid() == Some(uid));
+            siblings.find_map(|(_, other)| self.pods.of(other))
+        })
+    }
+
+    fn places(&self) -> impl Iterator<Item = (CgroupId, &Place)> {
+        self.cgroups.iter().map(|(id, known)| (*id, &known.place))
+    }
+
+    fn cgroups_where(&self, wanted: impl Fn(&Place) -> bool) -> Vec<CgroupId> {
+        let wanted = self.places().filter(|(_, place)| wanted(place));
+        let mut cgroups: Vec<CgroupId> = wanted.map(|(id, _)| id).collect();
+        cgroups.sort_unstable();
+        cgroups
+    }
+
+    /// The path given to the process's last `execve`, if recording saw it.
+    #[must_use]
+    pub fn exe(&self, key: ProcessKey) -> Option<&str> {
+        self.exes.get(&key).map(String::as_str)
+    }
+}
+
+/// The names, kept up to date.
+#[derive(Debug, Default)]
+pub struct Identities {
+    names: Names,
+    /// What is gone, and since when.
+    cgroups_gone: VecDeque<(BootTime, CgroupId)>,
+    processes_gone: VecDeque<(BootTime, ProcessKey)>,
+    /// When each sidecar was last heard of.
+    seen: Seen,
+}
+
+impl Identities {
+    /// Adds a cgroup found by the walk at start.
+    pub fn add(&mut self, id: CgroupId, path: &str) {
+        let known = Known {
+            path: path.to_owned(),
+            place: Place::of(path),
+        };
+        Arc::make_mut(&mut self.names.cgroups).insert(id, known);
+    }
+
+    /// Learns from a record.
+    pub fn observe(&mut self, record: &Record) {
+        match (
+            &record.event,
+            record.subject.cgroup(),
+            record.subject.process(),
+        ) {
+            (Event::CgroupCreated { path }, Some(id), _) => self.add(id, path),
+            (Event::CgroupRemoved { path }, Some(id), _) => {
+                if self.names.cgroup(id).is_none() {
+                    self.add(id, path);
+                }
+                self.cgroups_gone.push_back((record.at, id));
+            }
+            (Event::Exec(exec), _, Some(process)) if self.names.exes.len() < MAX_EXES => {
+                Arc::make_mut(&mut self.names.exes).insert(process.key, exec.exe.clone());
+            }
+            (Event::Telemetry(telemetry), ..) => {
+                self.hear(Claim::of(telemetry), record.at);
+            }
+            (Event::Exit(_), _, Some(process)) if self.names.exes.contains_key(&process.key) => {
+                self.processes_gone.push_back((record.at, process.key));
+            }
+            _ => {}
+        }
+    }
+
+    /// Learns what a sidecar says of its pod. Copies the table only when it changes: reports may hold it.
+    fn hear(&mut self, claim: Claim<'_>, at: BootTime) {
+        let uid = claim.container.and_then(|container| {
+            let mut places = self.names.places().map(|(_, place)| place);
+            places
+                .find(|place| place.is_container(container))?
+                .pod_uid()
+        });
+        if claim.contradicts(uid) || !self.seen.note(&claim, at) {
+            return;
+        }
+        if !self.names.pods.has(&claim) {
+            Arc::make_mut(&mut self.names.pods).learn(&claim);
+        }
+    }
+
+    /// Forgets what was gone, or last heard of, before `horizon`.
+    pub fn forget_before(&mut self, horizon: BootTime) {
+        if self.seen.take_silent(horizon) {
+            let seen = &self.seen;
+            Arc::make_mut(&mut self.names.pods).retain(seen);
+        }
+        while self
+            .cgroups_gone
+            .front()
+            .is_some_and(|(at, _)| *at < horizon)
+        {
+            if let Some((_, id)) = self.cgroups_gone.pop_front() {
+                Arc::make_mut(&mut self.names.cgroups).remove(&id);
+            }
+        }
+        while self
+            .processes_gone
+            .front()
+            .is_some_and(|(at, _)| *at < horizon)
+        {
+            if let Some((_, key)) = self.processes_gone.pop_front() {
+                Arc::make_mut(&mut self.names.exes).remove(&key);
+            }
+        }
+    }
+
+    /// The names as they are now.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_outlive_their_cgroup_until_the_horizon() {
+        let mut identities = Identities::default();
+        let id = CgroupId(7);
+        let record = |at, event| Record {
+            at: BootTime(at),
+            subject: crate::record::Subject::Cgroup(id),
+            event,
+        };
+        identities.observe(&record(
+            10,
+            Event::CgroupCreated {
+                path: "/a".to_owned(),
+            },
+        ));
+        identities.observe(&record(
+            20,
+            Event::CgroupRemoved {
+                path: "/a".to_owned(),
+            },
+        ));
+        identities.forget_before(BootTime(20));
+        assert_eq!(identities.names().describe(id), "cgroup /a");
+        let kept = identities.names().clone();
+        identities.forget_before(BootTime(21));
+        assert!(identities.names().cgroup(id).is_none());
+        assert_eq!(kept.describe(id), "cgroup /a");
+    }
+}
