@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::case::Case;
 use super::{ContainerInfo, PodInfo, Role};
 use crate::identity::{Names, Place};
-use crate::record::{CgroupId, Event, Oom, PodName, Record, Reported, same_container};
+use crate::record::{CgroupId, Event, Oom, PodName, Record, Reported, Submission, same_container};
 use crate::verdict::Scene;
 
 /// The cgroups and the pod that play a part.
@@ -95,11 +95,11 @@ impl Cast {
             (Event::KernelTally(_), _) => false,
             (Event::Telemetry(telemetry), _) => match &self.pod {
                 Some(pod) => telemetry.pod == *pod,
-                None => self.speaks_of(telemetry.container_id.as_deref()),
+                None => self.speaks_of(telemetry.container_id.as_deref(), &telemetry.submission),
             },
             (Event::Reported(reported), _) => match &self.pod {
                 Some(pod) => reported.pod.as_ref() == Some(pod),
-                None => self.speaks_of(reported.container_id.as_deref()),
+                None => self.speaks_of(reported.container_id.as_deref(), &reported.submission),
             },
             (_, None) => true,
             // The other players' lives matter, their calls do not.
@@ -110,14 +110,21 @@ impl Cast {
         }
     }
 
-    /// Whether a container that a sidecar names is where the incident happened.
-    fn speaks_of(&self, container: Option<&str>) -> bool {
-        let subjects = self
-            .containers
-            .iter()
-            .filter(|info| info.role == Role::Subject);
-        let mut ids = subjects.filter_map(|info| info.container_id.as_deref());
-        container.is_some_and(|named| ids.any(|id| same_container(id, named)))
+    /// Whether a container that a sidecar names is where the incident happened. One that proved to be another pod
+    /// may name what it likes.
+    fn speaks_of(&self, container: Option<&str>, submission: &Submission) -> bool {
+        let Some(named) = container else {
+            return false;
+        };
+        let proven = submission.proven_uid.as_ref();
+        let fits = |info: &ContainerInfo| {
+            let id = info.container_id.as_deref();
+            let other = proven
+                .zip(info.pod_uid.as_ref())
+                .is_some_and(|(a, b)| a != b);
+            info.role == Role::Subject && !other && id.is_some_and(|id| same_container(id, named))
+        };
+        self.containers.iter().any(fits)
     }
 
     pub(super) fn pod(&self) -> Option<PodInfo> {
