@@ -9,7 +9,9 @@ pub mod timing;
 
 pub mod prometheus;
 pub mod runtimes;
+pub mod schemathesis;
 pub mod setup;
+mod test_tools;
 mod toolchain;
 
 pub mod build_ebpf;

@@ -17,8 +17,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::prometheus;
-use crate::runtimes;
+use crate::test_tools;
 use crate::toolchain::{self, LLVM_MAJOR, Toolchain, leading_numbers};
 
 /// rustup's server does not answer everywhere, and then it hangs: Debian has the same source.
@@ -45,13 +44,12 @@ pub fn run(_options: &Options) -> Result<ExitCode> {
             Err(error) => eprintln!("setup: `cargo xtask check` will not work: {error:#}"),
         }
     }
-    match prometheus::ensure() {
-        Ok(found) => eprintln!("setup: metrics are tested by {}", found.server.display()),
-        Err(error) => eprintln!("setup: the tests of metrics will not work: {error:#}"),
-    }
-    match install(&runtimes::missing_packages()) {
-        Ok(()) => eprintln!("setup: the examples for sidecars can be run"),
-        Err(error) => eprintln!("setup: the tests of the examples will not work: {error:#}"),
+    for tool in &test_tools::ALL {
+        let tests = tool.tests;
+        match (tool.ensure)() {
+            Ok(found) => eprintln!("setup: {tests}: tested by {found}"),
+            Err(error) => eprintln!("setup: the tests of {tests} will not work: {error:#}"),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,7 +132,7 @@ fn compiles(language: &str) -> bool {
 }
 
 /// Installs Debian packages; does nothing for none.
-fn install(packages: &[String]) -> Result<()> {
+pub(crate) fn install(packages: &[String]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }

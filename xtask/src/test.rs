@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::{build_ebpf, output, prometheus, stage};
+use crate::{build_ebpf, output, stage, test_tools};
 
 const REQUIRE_KERNEL: &str = "BLACKBOX_REQUIRE_KERNEL";
 
@@ -64,8 +64,10 @@ struct Outcome<'a> {
 /// The kernel programs cannot be built, or cargo cannot be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     build_ebpf::build(&build_ebpf::Options::default())?;
-    if let Err(error) = prometheus::ensure() {
-        eprintln!("test: the tests of metrics will fail: {error:#}");
+    for tool in &test_tools::ALL {
+        if let Err(error) = (tool.ensure)() {
+            eprintln!("test: the tests of {} will fail: {error:#}", tool.tests);
+        }
     }
     let mut counts = Counts::default();
     let mut ok = step("test: the workspace", || {

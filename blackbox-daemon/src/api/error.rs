@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
 /// What went wrong, for machines. The one list of codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -138,31 +138,11 @@ pub struct ErrorBody {
     pub request_id: String,
 }
 
-/// What any read can be answered with beside what it is for; for the OpenAPI document.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "it describes answers that `answer` makes")]
-pub(super) enum Refusal {
-    /// A parameter is unknown or has a wrong value; the message says what is allowed.
-    #[response(status = 400)]
-    Wrong(ErrorBody),
-    /// No key, or one that is not valid.
-    #[response(status = 401)]
-    Unauthorized(ErrorBody),
-    /// The key does not allow reading.
-    #[response(status = 403)]
-    Forbidden(ErrorBody),
-    /// Too many requests; `Retry-After` says when to try again.
-    #[response(status = 429)]
-    TooMany(ErrorBody),
-    /// It cannot be had now; `Retry-After` says when to try again, if that helps.
-    #[response(status = 503)]
-    Unavailable(ErrorBody),
-}
-
 /// Where the fault is.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ErrorDetails {
     /// The field of the body or the query.
+    #[schema(required = true)]
     pub field: Option<String>,
     pub code: Code,
 }

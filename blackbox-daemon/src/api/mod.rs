@@ -10,6 +10,7 @@ pub mod error;
 mod export;
 mod json;
 pub mod limits;
+mod moment;
 pub mod openapi;
 mod query;
 mod reports;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use super::moment;
 use crate::clock::{self, WallOffset};
 use crate::config::values;
 use crate::record::{BootTime, Severity};
@@ -61,11 +62,11 @@ impl Now {
     }
 
     fn parse(self, field: &'static str, text: &str) -> Result<Timestamp, ApiError> {
-        if let Ok(ago) = values::duration(text) {
+        if let Ok(ago) = values::saturating_duration(text) {
             return Ok(self.wall.wall(self.at) - ago.min(Duration::from_secs(1 << 32)));
         }
         // A `+` that nobody escaped arrives as a space.
-        let parsed = text.parse().or_else(|_| text.replace(' ', "+").parse());
+        let parsed = moment::parse(text).or_else(|_| moment::parse(&text.replace(' ', "+")));
         parsed.ok().ok_or_else(|| {
             let example =
                 "an RFC 3339 time such as 2026-03-04T05:06:07Z, or a duration such as 10m";
@@ -81,7 +82,12 @@ impl Now {
         start: BootTime,
     ) -> Result<(BootTime, BootTime), ApiError> {
         let boot = |at: Timestamp| {
-            let nanos = i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX);
+            let end = if at.as_nanosecond() < 0 {
+                i64::MIN
+            } else {
+                i64::MAX
+            };
+            let nanos = i64::try_from(at.as_nanosecond()).unwrap_or(end);
             self.wall.boot(nanos).unwrap_or_default()
         };
         let since = self.time("since", since)?;
@@ -166,12 +172,16 @@ mod tests {
             at: BootTime(60_000_000_000),
             wall: WallOffset::from_nanos(1_772_600_767_000_000_000),
         };
-        let time = |text| {
+        let time = |text: &str| {
             now.time("since", Some(text))
                 .map(|at| at.unwrap().to_string())
         };
         assert_eq!(time("1m").unwrap(), "2026-03-04T05:06:07Z");
         assert_eq!(time("0").unwrap(), "2026-03-04T05:07:07Z");
+        assert!(
+            time(&format!("{}h", "9".repeat(30))).is_ok(),
+            "longer than can be counted"
+        );
         for text in [
             "2026-03-04T05:06:07Z",
             "2026-03-04T07:06:07+02:00",
@@ -185,6 +195,16 @@ mod tests {
         }
         let (start, end) = now.span(Some("10m"), None, BootTime(7)).unwrap();
         assert_eq!((start, end), (BootTime(0), now.at), "before boot");
+        let ages = now.span(
+            Some("0001-01-01T00:00:00Z"),
+            Some("9999-12-30T00:00:00Z"),
+            now.at,
+        );
+        let (start, end) = ages.unwrap();
+        assert!(
+            start == BootTime(0) && end > now.at,
+            "beyond what nanoseconds can count"
+        );
         assert_eq!(
             now.span(None, Some("30s"), BootTime(7)).unwrap().0,
             BootTime(7)

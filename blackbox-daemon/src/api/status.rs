@@ -182,21 +182,22 @@ pub struct BufferStatus {
     window_size: u64,
     /// Records held.
     current_entries: u64,
-    /// Records that would fit at their present mean size: the window is bounded in bytes. Absent while it is empty.
+    /// Records that would fit at their present mean size: the window is bounded in bytes. `null` while it is empty.
+    #[schema(required = true)]
     max_entries: Option<u64>,
     /// Share of the window's memory in use, 0 to 100.
     utilization_percent: f64,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     oldest_entry: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     newest_entry: Option<Timestamp>,
     memory_usage_bytes: u64,
     /// Most memory the window may take.
     memory_limit_bytes: u64,
     /// Segments let go since the start, for their age or because a lane was full.
     cleanup_runs: u64,
-    /// v1's time of the last cleaning. Ours happens with each record; always absent.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// v1's time of the last cleaning. Ours happens with each record; always `null`.
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     last_cleanup: Option<Timestamp>,
     /// Records evicted by a byte cap before their time.
     evicted_entries: u64,
@@ -204,7 +205,7 @@ pub struct BufferStatus {
 
 /// What the window holds.
 #[utoipa::path(
-    get, path = "/api/v1/buffer/status", tag = "operations",
+    get, operation_id = "buffer_status", path = "/api/v1/buffer/status", tag = "operations",
     responses((status = 200, description = "What the window holds", body = BufferStatus)),
     security(("bearerAuth" = []))
 )]

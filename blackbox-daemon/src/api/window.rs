@@ -13,10 +13,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::error::{ApiError, Code, Refusal};
+use super::error::{ApiError, Code};
+use super::openapi::schemas;
 use super::query::{self, Now, Query};
 use super::selection::Selection;
 use super::views::{Newest, Selected, skip_unwanted};
+use crate::record::Class;
 use crate::recorder::status::View;
 use crate::report::{Entry, entries};
 
@@ -34,10 +36,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 struct Parameters {
     /// From when on: an RFC 3339 time, or a duration such as `10s` that ends now. The whole window unless given.
+    #[param(inline, value_type = Option<schemas::Time>)]
     since: Option<String>,
     /// Up to when, in the same forms. Now unless given.
+    #[param(inline, value_type = Option<schemas::Time>)]
     until: Option<String>,
     /// 12 or more digits of a container's id, or a cgroup's path; cgroups below it are meant too.
+    #[param(inline, value_type = Option<schemas::Container>)]
     container: Option<String>,
     /// A pod's name: what its sidecars submitted, and the records of the containers they named.
     pod: Option<String>,
@@ -45,6 +50,7 @@ struct Parameters {
     namespace: Option<String>,
     /// Kinds of records, comma between: `exec`, `exit`, `signal`, `oom`, `cgroup_lifecycle`, `failed_call`,
     /// `call_counts`, `node_sample`, `cgroup_sample`, `telemetry`, `reported`, `recorder`.
+    #[param(value_type = Option<Vec<Class>>, style = Form, explode = false, min_items = 1)]
     kind: Option<String>,
     /// How many entries, 1 to 10000; 1000 unless given. The newest win.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 10_000)]
@@ -69,15 +75,17 @@ struct Bounds {
     start: Timestamp,
     end: Timestamp,
     /// Since when the window has every decisive record; `null`: it has none.
+    #[schema(required = true)]
     decisive_start: Option<Timestamp>,
     /// The same of bulk records: failing calls, samples, telemetry.
+    #[schema(required = true)]
     bulk_start: Option<Timestamp>,
 }
 
 /// What the recorder holds right now.
 #[utoipa::path(
-    get, path = "/api/v1/window", tag = "window", params(Parameters),
-    responses((status = 200, description = "A part of the window", body = Answer), Refusal),
+    get, operation_id = "read_window", path = "/api/v1/window", tag = "window", params(Parameters),
+    responses((status = 200, description = "A part of the window", body = Answer)),
     security(("bearerAuth" = []))
 )]
 async fn window(

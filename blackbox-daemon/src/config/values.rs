@@ -16,7 +16,17 @@ pub struct Errnos(pub Vec<u16>);
 
 /// Go's `time.ParseDuration`, without a sign.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    const ALLOWED: &str = "allowed: a Go duration such as 500ms, 60s, 1m30s or 1.5h";
+    match saturating_duration(text)? {
+        Duration::MAX => Err(DURATION.to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+const DURATION: &str = "allowed: a Go duration such as 500ms, 60s, 1m30s or 1.5h";
+
+/// The same; one that is too long to be counted is the longest that can be.
+pub fn saturating_duration(text: &str) -> Result<Duration, String> {
+    const ALLOWED: &str = DURATION;
     let mut rest = text.trim();
     if rest == "0" {
         return Ok(Duration::ZERO);
@@ -46,9 +56,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         seconds += value * scale;
         rest = &rest[unit..];
     }
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .ok_or_else(|| ALLOWED.to_owned())
+    // What is negative or no number was not taken above.
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 /// A duration above zero, at most a day.
@@ -205,6 +214,9 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(positive_duration("0s").is_err());
+        let ages = format!("{}h", "9".repeat(400));
+        assert!(duration(&ages).is_err());
+        assert_eq!(saturating_duration(&ages), Ok(Duration::MAX));
     }
 
     #[test]

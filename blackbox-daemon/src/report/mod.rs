@@ -44,6 +44,7 @@ pub struct Report {
     pub failed_calls: Vec<FailedCalls>,
     pub completeness: Completeness,
     pub node: NodeInfo,
+    #[schema(required = true)]
     pub pod: Option<PodInfo>,
     pub containers: Vec<ContainerInfo>,
     /// The slice of the window, as v1 entries, by time.
@@ -142,7 +143,9 @@ pub struct Completeness {
     pub window_requested_start: Timestamp,
     pub window_end: Timestamp,
     /// … and the oldest record each lane still had.
+    #[schema(required = true)]
     pub decisive_start: Option<Timestamp>,
+    #[schema(required = true)]
     pub bulk_start: Option<Timestamp>,
     /// One row for each class: `attempted = recorded + losses + in_flight`, since the recorder started.
     pub classes: Vec<ClassCount>,
@@ -191,14 +194,18 @@ pub struct NodeInfo {
     pub name: String,
     pub kernel: String,
     pub arch: String,
+    #[schema(required = true)]
     pub boot_id: Option<String>,
 }
 
 /// The pod, as far as it is known.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PodInfo {
+    #[schema(required = true)]
     pub uid: Option<String>,
+    #[schema(required = true)]
     pub name: Option<String>,
+    #[schema(required = true)]
     pub namespace: Option<String>,
 }
 
@@ -224,9 +231,13 @@ pub struct ContainerInfo {
     pub role: Role,
     /// In words: `container 3f2a91b0c4d5`, `unit nginx.service`, `cgroup /demo`.
     pub name: String,
+    #[schema(required = true)]
     pub container_id: Option<String>,
+    #[schema(required = true)]
     pub pod_uid: Option<String>,
+    #[schema(required = true)]
     pub unit: Option<String>,
+    #[schema(required = true)]
     pub cgroup_path: Option<String>,
     pub cgroup_id: u64,
 }

@@ -23,8 +23,11 @@ pub struct Summary {
     pub kind: IncidentKind,
     /// Its first 1,000 characters.
     pub message: String,
+    #[schema(required = true)]
     pub pod_name: Option<String>,
+    #[schema(required = true)]
     pub namespace: Option<String>,
+    #[schema(required = true)]
     pub container_id: Option<String>,
     /// Incidents of the same signature that this report speaks for.
     pub repeats: u64,

@@ -13,7 +13,7 @@ use serde_json::Value;
 #[test]
 fn every_read_is_described_and_no_reference_is_broken() {
     let (_, document) = api::reads().merge(api::exports()).split_for_parts();
-    let document = serde_json::to_value(&document).unwrap();
+    let document = api::openapi::complete(document);
     let paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     assert_eq!(paths.len(), 5, "{paths:?}");
     for (path, item) in document["paths"].as_object().unwrap() {

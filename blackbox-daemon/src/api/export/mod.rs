@@ -18,11 +18,12 @@ use utoipa_axum::routes;
 use self::entry::Export;
 use self::file::{Shape, Source};
 use super::Api;
-use super::error::{ApiError, Code, ErrorBody, Refusal};
+use super::error::{ApiError, Code, ErrorBody};
+use super::openapi::schemas;
 use super::query::{self, Now, Query};
 use super::selection::Selection;
 use crate::clock;
-use crate::record::Class;
+use crate::record::{Class, Severity};
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(export))
@@ -33,10 +34,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 #[into_params(parameter_in = Query)]
 struct Parameters {
     /// `json` or `csv`; `json` unless given.
+    #[param(inline, value_type = Option<schemas::FileFormat>)]
     format: Option<String>,
     /// From when on: an RFC 3339 time, or a duration such as `10s` that ends now. The whole window unless given.
+    #[param(inline, value_type = Option<schemas::Time>)]
     since: Option<String>,
     /// Up to when, in the same forms. Now unless given.
+    #[param(inline, value_type = Option<schemas::Time>)]
     until: Option<String>,
     /// A pod's name: what its sidecars submitted, and the records of the containers they named.
     pod: Option<String>,
@@ -44,6 +48,7 @@ struct Parameters {
     namespace: Option<String>,
     /// `low`, `medium`, `high` or `critical`. Only incidents have a severity: with this, only those that sidecars
     /// reported, and nothing else.
+    #[param(inline, value_type = Option<Severity>)]
     severity: Option<String>,
 }
 
@@ -54,13 +59,12 @@ struct Parameters {
 /// `timestamp`, `type`, `pod_name`, `namespace`, `runtime` and `data_json`. A connection that ends before the file does
 /// is cut, never closed in order.
 #[utoipa::path(
-    get, path = "/api/v1/export", tag = "window", params(Parameters),
+    get, operation_id = "export_window", path = "/api/v1/export", tag = "window", params(Parameters),
     responses(
         (status = 200, description = "The entries", content(
             (Export = "application/json"), (String = "text/csv")
         )),
         (status = 404, description = "No entry matches", body = ErrorBody),
-        Refusal,
     ),
     security(("bearerAuth" = []))
 )]

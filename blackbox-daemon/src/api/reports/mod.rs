@@ -16,7 +16,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Api;
-use super::error::{ApiError, Code, ErrorBody, Refusal};
+use super::error::{ApiError, Code, ErrorBody};
+use super::openapi::schemas;
 use super::query::{self, Now, Query};
 use crate::destinations::{Archive, archive};
 use crate::record::Severity;
@@ -45,10 +46,13 @@ struct Filter {
     /// The type, exactly: `crash`, `oom`, or what a sidecar reported.
     r#type: Option<String>,
     /// `low`, `medium`, `high` or `critical`.
+    #[param(inline, value_type = Option<Severity>)]
     severity: Option<String>,
     /// No older than this: an RFC 3339 time, or a duration such as `10m` that ends now.
+    #[param(inline, value_type = Option<schemas::Time>)]
     since: Option<String>,
     /// No newer than this, in the same forms.
+    #[param(inline, value_type = Option<schemas::Time>)]
     until: Option<String>,
     /// How many, 1 to 1000; 100 unless given.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000)]
@@ -64,6 +68,7 @@ struct Page {
     /// How many match the filter, on all pages.
     total: usize,
     /// For the next page, with the same filter; `null`: this is the last.
+    #[schema(required = true)]
     next_cursor: Option<String>,
     /// Files that look like reports and cannot be read.
     unreadable: u64,
@@ -110,8 +115,8 @@ impl Wanted {
 ///
 /// They are read from the report files of the first directory in `BLACKBOX_OUTPUT_PATH`, so they outlive a restart.
 #[utoipa::path(
-    get, path = "/api/v1/incidents", tag = "incidents", params(Filter),
-    responses((status = 200, description = "A page of incidents", body = Page), Refusal),
+    get, operation_id = "list_incidents", path = "/api/v1/incidents", tag = "incidents", params(Filter),
+    responses((status = 200, description = "A page of incidents", body = Page)),
     security(("bearerAuth" = []))
 )]
 async fn list(
@@ -147,6 +152,7 @@ async fn list(
 #[into_params(parameter_in = Query)]
 struct Shape {
     /// `default`, `json` or `csv`; wins over the `Accept` header.
+    #[param(inline, value_type = Option<schemas::ReportFormat>)]
     format: Option<String>,
 }
 
@@ -155,7 +161,7 @@ struct Shape {
 /// As JSON, as text (`format=default`, `Accept: text/plain`) or as a table of its telemetry (`format=csv`,
 /// `Accept: text/csv`).
 #[utoipa::path(
-    get, path = "/api/v1/incidents/{id}", tag = "incidents",
+    get, operation_id = "get_incident", path = "/api/v1/incidents/{id}", tag = "incidents",
     params(("id" = String, Path, description = "The incident's id"), Shape),
     responses(
         (status = 200, description = "The report", content(
@@ -163,7 +169,6 @@ struct Shape {
         )),
         (status = 404, description = "No report has this id", body = ErrorBody),
         (status = 406, description = "None of the formats is acceptable", body = ErrorBody),
-        Refusal,
     ),
     security(("bearerAuth" = []))
 )]

@@ -31,11 +31,12 @@ use utoipa_axum::routes;
 
 use self::tail::{News, Tail};
 use super::Api;
-use super::error::{ApiError, Code, Refusal};
+use super::error::{ApiError, Code};
+use super::openapi::schemas;
 use super::query::Query;
 use super::selection::{Selection, Whereabouts};
 use crate::clock;
-use crate::record::PodName;
+use crate::record::{Class, PodName};
 use crate::recorder::status::Handle;
 use crate::report::Finished;
 use crate::reporter::Told;
@@ -177,8 +178,10 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 struct Parameters {
     /// Kinds of records, comma between: `exec`, `exit`, `signal`, `oom`, `cgroup_lifecycle`, `reported`, `recorder`.
     /// Incidents always come.
+    #[param(value_type = Option<Vec<Class>>, style = Form, explode = false, min_items = 1)]
     kind: Option<String>,
     /// 12 or more digits of a container's id, or a cgroup's path; cgroups below it are meant too.
+    #[param(inline, value_type = Option<schemas::Container>)]
     container: Option<String>,
     /// A pod's name: what its sidecars reported, and the records of the containers they named.
     pod: Option<String>,
@@ -192,11 +195,10 @@ struct Parameters {
 /// `sentence`, `entries`), `incident` (a finished report in short, as in `GET /api/v1/incidents`) and `lost` (`count`:
 /// events that this client was too slow for, whether it wanted them or not). A comment every 15 s.
 #[utoipa::path(
-    get, path = "/api/v1/stream", tag = "window", params(Parameters),
+    get, operation_id = "stream_events", path = "/api/v1/stream", tag = "window", params(Parameters),
     responses(
         (status = 200, description = "Events, until either side ends it",
             content_type = "text/event-stream", body = String),
-        Refusal,
     ),
     security(("bearerAuth" = []))
 )]

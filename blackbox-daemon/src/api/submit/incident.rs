@@ -9,16 +9,18 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{MAX_WORD, at_most, container_id, object, pod, refused, short, tags};
+use super::{MAX_WORD, at_most, container_id, json, object, pod, refused, short, tags};
 use crate::api::auth::Caller;
 use crate::api::body::{from_json, read_bytes};
 use crate::api::json::Object;
+use crate::api::moment::Moment;
+use crate::api::openapi::schemas;
 use crate::api::{Api, ApiError, auth};
 use crate::clock::{self, WallOffset};
 use crate::record::{BootTime, Reported, Severity, Submission};
 use crate::sources::sidecar::claimed;
 
-/// Most bytes of a message: it is shown whole, in logs too.
+/// Most characters of a message: it is shown whole, in logs too.
 const MAX_MESSAGE: usize = 16 << 10;
 /// Most bytes of a context: it lies in the lane of decisive records.
 const MAX_CONTEXT: usize = 64 << 10;
@@ -30,8 +32,8 @@ pub struct IncidentReport {
     #[schema(max_length = 128, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     id: Option<String>,
     /// When it happened; now, if missing.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    timestamp: Option<Timestamp>,
+    #[schema(inline)]
+    timestamp: Option<Moment>,
     #[schema(
         max_length = 253,
         pattern = r"^[^\x00-\x1f\x7f-\x9f]*$",
@@ -61,17 +63,19 @@ pub struct IncidentReport {
         example = "timeout"
     )]
     kind: Option<String>,
-    /// At most 16 KiB.
-    #[schema(example = "payment service did not answer within 30 s")]
+    #[schema(
+        max_length = 16384,
+        example = "payment service did not answer within 30 s"
+    )]
     message: Option<String>,
     /// Anything that helps: at most 64 KiB.
-    #[schema(value_type = Option<Object>)]
+    #[schema(inline, value_type = Option<schemas::Free>)]
     context: Option<Map<String, Value>>,
     /// Another name for `context`.
-    #[schema(value_type = Option<Object>)]
+    #[schema(inline, value_type = Option<schemas::Free>)]
     metadata: Option<Map<String, Value>>,
     /// At most 64.
-    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
+    #[schema(inline, value_type = Option<schemas::Tags>)]
     tags: Option<Map<String, Value>>,
 }
 
@@ -97,7 +101,12 @@ pub(in crate::api) fn router() -> OpenApiRouter<Api> {
 #[utoipa::path(
     post, operation_id = "report_incident", path = "/api/v1/incident", tag = "sidecars",
     request_body = IncidentReport,
-    responses((status = 200, description = "A report will follow", body = IncidentAccepted)),
+    responses((
+        status = 200, description = "A report will follow", body = IncidentAccepted,
+        links(("its_report" = (
+            operation_id = "get_incident", parameters(("id" = "$response.body#/incident_id"))
+        )))
+    )),
     security(("bearerAuth" = []))
 )]
 pub async fn report(
@@ -135,8 +144,8 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Reported, ApiError> {
         pod.namespace.clone_from(&proven.namespace);
     }
     auth::may_speak_for(caller, &pod.namespace, &pod.name)?;
-    let mut context = report.metadata.unwrap_or_default();
-    context.extend(report.context.unwrap_or_default());
+    let mut context = object("metadata", report.metadata)?;
+    context.extend(object("context", report.context)?);
     let severity = short("severity", report.severity, MAX_WORD)?;
     let known = Severity::parse(&severity);
     if known.is_none() && !severity.is_empty() {
@@ -144,8 +153,13 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Reported, ApiError> {
     }
     let kind = short("type", report.kind, MAX_WORD)?;
     let message = report.message.unwrap_or_default();
-    at_most("message", message.len(), MAX_MESSAGE, "bytes")?;
-    let context = object("context", &context)?;
+    at_most(
+        "message",
+        message.chars().count(),
+        MAX_MESSAGE,
+        "characters",
+    )?;
+    let context = json("context", &context)?;
     at_most("context", context.len(), MAX_CONTEXT, "bytes")?;
     Ok(Reported {
         id: short("id", report.id, MAX_WORD)?,
@@ -162,7 +176,7 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Reported, ApiError> {
             by: caller.name.clone(),
             proven_uid: caller.pod.as_ref().map(|pod| pod.uid.clone()),
             received: BootTime(0),
-            claimed: report.timestamp.map(claimed),
+            claimed: report.timestamp.map(|Moment(at)| claimed(at)),
         },
         tags: tags(report.tags)?,
         context,

@@ -21,13 +21,13 @@ const MAX_CONTAINER_ID: usize = 256;
 /// Most characters of other short texts: runtime, severity, type, id.
 const MAX_WORD: usize = 128;
 /// Most tags of one object.
-const MAX_TAGS: usize = 64;
+pub(super) const MAX_TAGS: usize = 64;
 /// Most characters of a tag's key, and of a key of `data` or `context`.
-const MAX_KEY: usize = 256;
+pub(super) const MAX_KEY: usize = 256;
 /// Most characters of a tag's value.
-const MAX_TAG: usize = 1024;
+pub(super) const MAX_TAG: usize = 1024;
 /// Most keys of `data` or `context`.
-const MAX_KEYS: usize = 1024;
+pub(super) const MAX_KEYS: usize = 1024;
 
 /// `text`, if it is no longer than `most` characters and holds no control characters.
 fn short(field: &str, text: Option<String>, most: usize) -> Result<String, ApiError> {
@@ -83,12 +83,17 @@ fn tags(tags: Option<Map<String, Value>>) -> Result<Vec<(String, String)>, ApiEr
         .collect()
 }
 
-/// The object as checked JSON text.
-fn object(field: &str, object: &Map<String, Value>) -> Result<String, ApiError> {
+/// A free object, if it has no more and no longer keys than allowed; empty for none at all.
+fn object(field: &str, object: Option<Map<String, Value>>) -> Result<Map<String, Value>, ApiError> {
+    let object = object.unwrap_or_default();
     at_most(field, object.len(), MAX_KEYS, "keys")?;
     for key in object.keys() {
         at_most(field, key.chars().count(), MAX_KEY, "characters in a key")?;
     }
+    Ok(object)
+}
+
+fn json(field: &str, object: &Map<String, Value>) -> Result<String, ApiError> {
     serde_json::to_string(object).map_err(|error| ApiError::field(field, error.to_string()))
 }
 

@@ -10,10 +10,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{MAX_WORD, at_most, container_id, object, pod, refused, short, tags};
+use super::{MAX_WORD, at_most, container_id, json, object, pod, refused, short, tags};
 use crate::api::auth::Caller;
 use crate::api::body::{from_json, read_bytes};
 use crate::api::json::Object;
+use crate::api::moment::Moment;
+use crate::api::openapi::schemas;
 use crate::api::{Api, ApiError, auth};
 use crate::clock::{self, WallOffset};
 use crate::record::{BootTime, Submission, Telemetry};
@@ -58,14 +60,17 @@ pub struct SidecarTelemetry {
     runtime: Option<String>,
     /// When it was measured; now, if missing. A time from the future or older than the window is kept beside the time
     /// of arrival, which then decides its place.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    timestamp: Option<Timestamp>,
+    #[schema(inline)]
+    timestamp: Option<Moment>,
     /// The measurements, by name: at most 1024 keys.
-    #[schema(value_type = Option<Object>, example = json!({"heap_used_mb": 412.5, "active_connections": 17}))]
+    #[schema(inline, value_type = Option<schemas::Free>, example = json!({"heap_used_mb": 412.5, "active_connections": 17}))]
     data: Option<Map<String, Value>>,
     /// Added to each entry's tags: at most 64.
-    #[schema(value_type = Option<std::collections::HashMap<String, String>>)]
+    #[schema(inline, value_type = Option<schemas::Tags>)]
     tags: Option<Map<String, Value>>,
+    /// Not here: it makes a batch.
+    #[schema(schema_with = schemas::nothing)]
+    entries: Option<IgnoredAny>,
 }
 
 /// Many telemetry objects at once.
@@ -74,6 +79,9 @@ pub struct TelemetryBatch {
     /// At least one, at most 1000.
     #[schema(min_items = 1, max_items = 1000, value_type = Vec<SidecarTelemetry>)]
     entries: Vec<Object<SidecarTelemetry>>,
+    /// Not here: each object has its own.
+    #[schema(schema_with = schemas::nothing)]
+    pod_name: Option<IgnoredAny>,
 }
 
 /// One object, or many: the description's word for both. [`parse`] tells them apart.
@@ -88,7 +96,6 @@ pub enum TelemetryBody {
 #[derive(Debug, Deserialize)]
 struct Probe {
     entries: Option<IgnoredAny>,
-    pod_name: Option<IgnoredAny>,
 }
 
 /// Telemetry that was accepted.
@@ -174,12 +181,12 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Vec<Parsed>, ApiError> {
         let Object(one) = from_json(body)?;
         return Ok(vec![check(one, caller)?]);
     }
-    if probe.pod_name.is_some() {
+    let Object(batch): Object<TelemetryBatch> = from_json(body)?;
+    if batch.pod_name.is_some() {
         let message =
             "a batch has no pod_name of its own; allowed: one object, or {\"entries\": […]}";
         return Err(ApiError::field("pod_name", message));
     }
-    let Object(batch): Object<TelemetryBatch> = from_json(body)?;
     if batch.entries.is_empty() {
         let message = format!("entries is empty; allowed: 1 to {MAX_BATCH} objects");
         return Err(ApiError::field("entries", message));
@@ -195,6 +202,10 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Vec<Parsed>, ApiError> {
 }
 
 fn check(one: SidecarTelemetry, caller: &Caller) -> Result<Parsed, ApiError> {
+    if one.entries.is_some() {
+        let message = "a batch has no batches in it; allowed: objects with data";
+        return Err(ApiError::field("entries", message));
+    }
     let pod = pod(one.namespace, one.pod_name)?;
     for (field, value) in [("pod_name", &pod.name), ("namespace", &pod.namespace)] {
         if value.is_empty() {
@@ -203,7 +214,7 @@ fn check(one: SidecarTelemetry, caller: &Caller) -> Result<Parsed, ApiError> {
             return Err(ApiError::field(field, message));
         }
     }
-    let data = one.data.unwrap_or_default();
+    let data = object("data", one.data)?;
     let telemetry = Telemetry {
         entry: 0,
         pod,
@@ -213,10 +224,10 @@ fn check(one: SidecarTelemetry, caller: &Caller) -> Result<Parsed, ApiError> {
             by: caller.name.clone(),
             proven_uid: caller.pod.as_ref().map(|pod| pod.uid.clone()),
             received: BootTime(0),
-            claimed: one.timestamp.map(claimed),
+            claimed: one.timestamp.map(|Moment(at)| claimed(at)),
         },
         tags: tags(one.tags)?,
-        data: object("data", &data)?,
+        data: json("data", &data)?,
     };
     Ok(Parsed {
         telemetry,

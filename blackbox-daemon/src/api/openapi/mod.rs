@@ -1,0 +1,59 @@
+//! The API's description, made from the handlers, and its browser page, served from the binary.
+//!
+//! Takes what the handlers say of themselves and adds what the layers before them answer, so that every status an
+//! operation can have is described once, here or there.
+
+mod answers;
+pub(super) mod schemas;
+
+use axum::Router;
+use serde_json::Value;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::error::ErrorBody;
+
+const ABOUT: &str = "A node flight recorder: sidecars submit telemetry and incidents, people and machines read \
+reports and the live window. Every path but health and this description needs `Authorization: Bearer <key>`.";
+
+/// The description with everything that operations share: title, security, and errors in one shape.
+#[must_use]
+pub fn complete(described: OpenApi) -> Value {
+    let mut api = described;
+    api.info = InfoBuilder::new()
+        .title("BlackBox Daemon API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(LicenseBuilder::new().name("MIT").build()))
+        .build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "A key of BLACKBOX_API_KEY or BLACKBOX_API_KEYS_FILE, or a pod's service-account token.",
+        ))
+        .build();
+    let components = api.components.get_or_insert_default();
+    components.security_schemes.insert(
+        "bearerAuth".to_owned(),
+        RefOr::T(SecurityScheme::Http(bearer)),
+    );
+    let mut schemas = vec![(ErrorBody::name().into_owned(), ErrorBody::schema())];
+    ErrorBody::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    // utoipa's types have no header that is required, and no shared header at all. Texts and numbers are always JSON.
+    let mut described = serde_json::to_value(api).unwrap_or_default();
+    answers::add(&mut described);
+    described
+}
+
+/// `/swagger.json` and `/swagger/`, as in v1; and the two other places its documents mention.
+pub fn pages(description: Value) -> Router {
+    let again = axum::Json(description.clone());
+    let page = SwaggerUi::new("/swagger").external_url_unchecked("/swagger.json", description);
+    Router::from(page).route(
+        "/swagger/doc.json",
+        axum::routing::get(move || std::future::ready(again.clone())),
+    )
+}
