@@ -59,8 +59,8 @@ struct Parameters {
 
 /// A part of the window.
 #[derive(Debug, Serialize, ToSchema)]
-struct Answer {
-    window: Bounds,
+struct WindowView {
+    window: WindowBounds,
     /// By time. Entries of one record share its id.
     entries: Vec<Entry>,
     /// Records that were asked for and are not here, because of the limit: older ones.
@@ -71,7 +71,7 @@ struct Answer {
 
 /// Which part.
 #[derive(Debug, Serialize, ToSchema)]
-struct Bounds {
+struct WindowBounds {
     start: Timestamp,
     end: Timestamp,
     /// Since when the window has every decisive record; `null`: it has none.
@@ -85,7 +85,7 @@ struct Bounds {
 /// What the recorder holds right now.
 #[utoipa::path(
     get, operation_id = "read_window", path = "/api/v1/window", tag = "window", params(Parameters),
-    responses((status = 200, description = "A part of the window", body = Answer)),
+    responses((status = 200, description = "A part of the window", body = WindowView)),
     security(("bearerAuth" = []))
 )]
 async fn window(
@@ -114,10 +114,10 @@ async fn window(
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-fn read(mut view: View, selection: &Selection, limit: usize) -> Answer {
+fn read(mut view: View, selection: &Selection, limit: usize) -> WindowView {
     let wall = view.wall;
     let time = |at| wall.wall(at);
-    let window = Bounds {
+    let window = WindowBounds {
         start: time(view.slice.start),
         end: time(view.slice.end),
         decisive_start: view.slice.decisive_start.map(time),
@@ -146,7 +146,7 @@ fn read(mut view: View, selection: &Selection, limit: usize) -> Answer {
         found.extend(made.into_iter().rev());
     }
     found.reverse();
-    Answer {
+    WindowView {
         window,
         entries: found,
         truncated,

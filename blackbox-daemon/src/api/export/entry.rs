@@ -14,31 +14,31 @@ use crate::report::{Entry, EntryKind, EntrySource};
 /// A JSON export, for the OpenAPI document; it is written piece by piece.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Export {
-    export_info: Info,
-    entries: Vec<Exported>,
+    export_info: ExportInfo,
+    entries: Vec<ExportEntry>,
 }
 
 /// What the export is of.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Info {
+pub(super) struct ExportInfo {
     pub(super) timestamp: Timestamp,
     /// Entries in this file.
     pub(super) total_entries: u64,
     /// Older entries that matched and were too many.
     pub(super) truncated: u64,
-    pub(super) time_range: Range,
+    pub(super) time_range: ExportRange,
 }
 
 /// The time that was asked for.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Range {
+pub(super) struct ExportRange {
     pub(super) start: Timestamp,
     pub(super) end: Timestamp,
 }
 
 /// One entry.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Exported {
+pub(super) struct ExportEntry {
     /// The record it was made from.
     id: RecordId,
     pub(super) timestamp: Timestamp,
@@ -47,12 +47,12 @@ pub(super) struct Exported {
     /// Empty: it is about no pod, or about one that is not known.
     pub(super) pod_name: String,
     pub(super) namespace: String,
-    pub(super) data: Data,
+    pub(super) data: ExportData,
 }
 
 /// What was measured.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Data {
+pub(super) struct ExportData {
     name: String,
     value: Value,
     pub(super) tags: BTreeMap<String, String>,
@@ -60,7 +60,7 @@ pub(super) struct Data {
     source: EntrySource,
 }
 
-impl Exported {
+impl ExportEntry {
     pub(super) fn new(entry: Entry, place: &Whereabouts) -> Self {
         let pod = place.pod.as_ref();
         Self {
@@ -69,7 +69,7 @@ impl Exported {
             kind: entry.kind,
             pod_name: pod.map(|pod| pod.name.clone()).unwrap_or_default(),
             namespace: pod.map(|pod| pod.namespace.clone()).unwrap_or_default(),
-            data: Data {
+            data: ExportData {
                 name: entry.name,
                 value: entry.value,
                 tags: entry.tags,

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::entry::{Exported, Info, Range};
+use super::entry::{ExportEntry, ExportInfo, ExportRange};
 use crate::api::selection::{Selection, Whereabouts};
 use crate::api::views::{Selected, skip_unwanted};
 use crate::clock::{self, WallOffset};
@@ -106,27 +106,27 @@ impl Counted {
     }
 
     /// The entries that are not too many, oldest first.
-    fn each(&self, mut take: impl FnMut(Exported) -> io::Result<()>) -> io::Result<()> {
+    fn each(&self, mut take: impl FnMut(ExportEntry) -> io::Result<()>) -> io::Result<()> {
         let mut too_many = self.total.saturating_sub(MOST);
         self.source.each(|made, place| {
             for entry in made {
                 if too_many > 0 {
                     too_many -= 1;
                 } else {
-                    take(Exported::new(entry, place))?;
+                    take(ExportEntry::new(entry, place))?;
                 }
             }
             Ok(())
         })
     }
 
-    fn info(&self) -> Info {
+    fn info(&self) -> ExportInfo {
         let View { slice, wall, .. } = &self.source.view;
-        Info {
+        ExportInfo {
             timestamp: WallOffset::now().wall(clock::boot_now()),
             total_entries: self.total.min(MOST),
             truncated: self.total.saturating_sub(MOST),
-            time_range: Range {
+            time_range: ExportRange {
                 start: wall.wall(slice.start),
                 end: wall.wall(slice.end),
             },

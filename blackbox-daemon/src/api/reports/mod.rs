@@ -63,7 +63,7 @@ struct Filter {
 
 /// One page of incidents, newest first.
 #[derive(Debug, Serialize, ToSchema)]
-struct Page {
+struct IncidentPage {
     incidents: Vec<Summary>,
     /// How many match the filter, on all pages.
     total: usize,
@@ -116,13 +116,13 @@ impl Wanted {
 /// They are read from the report files of the first directory in `BLACKBOX_OUTPUT_PATH`, so they outlive a restart.
 #[utoipa::path(
     get, operation_id = "list_incidents", path = "/api/v1/incidents", tag = "incidents", params(Filter),
-    responses((status = 200, description = "A page of incidents", body = Page)),
+    responses((status = 200, description = "A page of incidents", body = IncidentPage)),
     security(("bearerAuth" = []))
 )]
 async fn list(
     State(api): State<Api>,
     Query(filter): Query<Filter>,
-) -> Result<Json<Page>, ApiError> {
+) -> Result<Json<IncidentPage>, ApiError> {
     let limit = query::limit(filter.limit.as_deref(), LIMIT, MOST)?;
     let wanted = Wanted::new(filter, Now::read())?;
     let listing = archive(&api)?.list().await.map_err(unreadable)?;
@@ -136,7 +136,7 @@ async fn list(
     let more = matching.len() > limit;
     matching.truncate(limit);
     let last = matching.last().filter(|_| more);
-    Ok(Json(Page {
+    Ok(Json(IncidentPage {
         total,
         next_cursor: last.map(|listed| listed.name.clone()),
         incidents: matching

@@ -156,7 +156,7 @@ pub async fn submit(
         status: "accepted",
         timestamp: wall.wall(now),
         entry_id: entry_ids.first().cloned().unwrap_or_default(),
-        message: format!("{entries_added} entries are in the window"),
+        message: format!("entries recorded: {entries_added}"),
         entry_ids,
         entries_added,
     }))
