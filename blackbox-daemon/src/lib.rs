@@ -40,9 +40,11 @@ pub mod api;
 
 pub mod metrics;
 
+pub mod allocator;
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod descriptors;
 pub mod doctor;
 pub mod log;
 pub mod privileges;

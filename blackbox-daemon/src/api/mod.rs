@@ -25,12 +25,14 @@ pub mod views;
 mod window;
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use self::body::BodyLimits;
+use self::body::Bodies;
 use self::stream::Live;
 use self::views::Views;
 use crate::destinations::{Archive, Destinations};
@@ -60,9 +62,28 @@ pub struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
 }
 
-/// What the handlers work with. Clones share it.
+/// What the handlers work with. Clones share it, and are cheap: each request makes several.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub struct Api(Arc<Parts>);
+
+impl Api {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What an [`Api`] is made of.
+#[derive(Debug)]
+pub struct Parts {
     pub recorder: Handle,
     pub sidecars: Sidecars,
     pub destinations: Destinations,
@@ -73,8 +94,8 @@ pub struct Api {
     pub views: Views,
     /// What happens, as it happens.
     pub live: Live,
-    /// Bounds of a body.
-    pub body: BodyLimits,
+    /// Bounds of a body, and the room for all.
+    pub body: Bodies,
     /// When the daemon started.
     pub started: BootTime,
     /// The window the user asked for.

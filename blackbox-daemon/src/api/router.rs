@@ -78,7 +78,7 @@ pub fn router(api: Api, config: &Config, authorizer: Authorizer) -> Router {
     description.merge(described);
     let mut router = protected.merge(open).with_state(api);
     if config.swagger {
-        router = router.merge(openapi::pages(openapi::complete(description)));
+        router = router.merge(openapi::pages(&openapi::complete(description)));
     }
     let router = router
         .layer(TimeoutLayer::with_status_code(

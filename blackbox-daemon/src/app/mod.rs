@@ -19,11 +19,11 @@ use self::sources::Sources;
 use crate::config::Config;
 use crate::destinations::Destinations;
 use crate::metrics::Metrics;
-use crate::privileges;
 use crate::record::Health;
 use crate::sources::cgroup::Hierarchies;
 use crate::sources::ebpf::load::{self, Programs};
 use crate::sources::feed;
+use crate::{allocator, descriptors, privileges};
 
 /// From SIGTERM to the end: sources, recorder and reports have this long …
 const DRAIN: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub struct App {
 }
 
 impl App {
-    /// Finds the cgroups, loads the kernel programs, gives up all capabilities.
+    /// Finds the cgroups, loads the kernel programs, takes its open files, gives up all capabilities.
     #[must_use]
     pub fn build(config: Config) -> Self {
         let hierarchies = Hierarchies::discover(&config.proc_root).map_err(|e| e.to_string());
@@ -56,6 +56,11 @@ impl App {
                 Health::Failed(format!("{error}{hint}"))
             }),
         };
+        allocator::keep_little();
+        match descriptors::raise() {
+            Ok(limit) => tracing::debug!(limit, "open files are limited"),
+            Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+        }
         if let Err(error) = privileges::drop_all() {
             tracing::warn!(%error, "capabilities could not be dropped");
         }

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::recording::{Parts, Recording};
 use crate::api::auth::Authorizer;
-use crate::api::body::BodyLimits;
+use crate::api::body::{Bodies, BodyLimits};
 use crate::api::router::router;
 use crate::api::server::{Limits, Listener};
 use crate::api::stream::Live;
@@ -54,7 +54,7 @@ impl Serving {
                 recording.told.clone(),
                 self.stop.clone(),
             );
-            let api = Api {
+            let api = Api::new(api::Parts {
                 recorder: recording.handle.clone(),
                 sidecars: Sidecars::new(sidecars, feed.clone()),
                 destinations: parts.destinations.clone(),
@@ -62,14 +62,14 @@ impl Serving {
                 archive: parts.destinations.archive(),
                 views: Views::default(),
                 live,
-                body: BodyLimits {
+                body: Bodies::within(BodyLimits {
                     bytes: config.max_body,
                     ..BodyLimits::default()
-                },
+                }),
                 started: clock::boot_now(),
                 window: parts.config.window,
                 metrics_served: parts.config.metrics.is_some(),
-            };
+            });
             self.api(api, config, feed)?;
         }
         if let Some(config) = &parts.config.metrics {

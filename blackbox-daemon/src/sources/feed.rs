@@ -1,4 +1,4 @@
-//! The bounded way from the sources to the recorder. A source never waits here.
+//! The bounded way from the sources to the recorder. A source never waits here; a client's request may.
 //!
 //! Two queues, so that a flood of bulk records cannot delay or displace a decisive one. A batch that finds its
 //! queue full is dropped whole and counted by class; the recorder turns the counts into `Gap` records.
@@ -91,6 +91,11 @@ impl Feed {
     #[must_use]
     pub fn place(&self, lane: LaneName) -> Option<Place<'_>> {
         self.lane(lane).try_reserve().ok().map(Place)
+    }
+
+    /// A place in the queue, waited for: for those that can wait where the sources cannot. `None`: the recorder is gone.
+    pub async fn next_place(&self, lane: LaneName) -> Option<Place<'_>> {
+        self.lane(lane).reserve().await.ok().map(Place)
     }
 
     /// Counts records that were lost before they could be offered.

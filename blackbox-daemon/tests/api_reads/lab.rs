@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
-use blackbox_daemon::api::body::BodyLimits;
+use blackbox_daemon::api::body::Bodies;
 use blackbox_daemon::api::stream::Live;
 use blackbox_daemon::api::views::Views;
 use blackbox_daemon::api::{self, Api, ApiError};
@@ -75,7 +75,7 @@ impl Lab {
         let sidecars = Sidecars::new(limits, daemon.feed.clone());
         let stopping = CancellationToken::new();
         let (recorder, told) = (daemon.recorder.clone(), daemon.told.clone());
-        let api = Api {
+        let api = Api::new(api::Parts {
             live: Live::new(recorder.clone(), told, stopping.clone()),
             recorder,
             sidecars: sidecars.clone(),
@@ -83,11 +83,11 @@ impl Lab {
             views: Views::default(),
             destinations: daemon.destinations.clone(),
             metrics: Metrics::new(NodeInfo::default(), Path::new("/proc")).expect("metrics"),
-            body: BodyLimits::default(),
+            body: Bodies::default(),
             started: clock::boot_now(),
             window: WINDOW,
             metrics_served: false,
-        };
+        });
         let path = format!("/kubepods/pod0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/{CONTAINER}");
         let created = Record {
             at: clock::boot_now(),
@@ -119,10 +119,12 @@ impl Lab {
     /// An incident that a sidecar reports, until it is recorded, and its report written if there is a directory.
     pub(crate) async fn report(&self, reported: Reported) {
         let count = self.held(Class::Reported).await + 1;
+        let place = self.sidecars.place(LaneName::Decisive).await;
+        let place = place.expect("a place in the queue");
         let sent = self
             .sidecars
-            .report(reported, clock::boot_now(), WallOffset::now());
-        sent.expect("a place in the queue");
+            .report(place, reported, clock::boot_now(), WallOffset::now());
+        sent.expect("a share of the window");
         self.taken(Class::Reported, count).await;
         self.told.fetch_add(1, Ordering::Relaxed);
         if self.daemon.destinations.archive().is_some() {
@@ -169,8 +171,10 @@ impl Lab {
     pub(crate) async fn submit(&self, telemetry: Telemetry) {
         let count = self.held(Class::Telemetry).await + 1;
         let (now, wall) = (clock::boot_now(), WallOffset::now());
-        let sent = self.sidecars.submit(vec![telemetry], now, wall);
-        sent.expect("a place in the queue");
+        let place = self.sidecars.place(LaneName::Bulk).await;
+        let place = place.expect("a place in the queue");
+        let sent = self.sidecars.submit(place, vec![telemetry], now, wall);
+        sent.expect("a share of the window");
         self.taken(Class::Telemetry, count).await;
     }
 

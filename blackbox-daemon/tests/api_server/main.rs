@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::routing::{get, post};
 use blackbox_daemon::api::ApiError;
 use blackbox_daemon::api::answer::answering;
-use blackbox_daemon::api::body::{BodyLimits, read_bytes};
+use blackbox_daemon::api::body::{Bodies, BodyLimits, read_bytes};
 use blackbox_daemon::api::server::{Connections, Limits, Listener};
 use blackbox_daemon::clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -84,11 +84,11 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 async fn upload(request: Request) -> Result<String, ApiError> {
-    let limits = BodyLimits {
+    let bodies = Bodies::within(BodyLimits {
         time: Duration::from_secs(2),
         ..BodyLimits::default()
-    };
-    let read = read_bytes(request, limits).await?;
+    });
+    let read = read_bytes(request, &bodies).await?;
     Ok(read.len().to_string())
 }
 

@@ -67,10 +67,10 @@ pub fn answering(router: Router) -> Router {
 
 async fn answer(State(ids): State<RequestIds>, mut request: Request, next: Next) -> Response {
     let id = ids.id(request.headers());
-    let is_head = request.method() == Method::HEAD;
-    let what = format!("{} {}", request.method(), request.uri().path());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     request.extensions_mut().insert(id.clone());
     let mut response = caught(next.run(request)).await.unwrap_or_else(|panic| {
+        let what = format!("{method} {}", uri.path());
         tracing::error!(request = %what, id = %id.0, panic, "a request's handler panicked");
         ApiError::new(
             Code::InternalError,
@@ -84,7 +84,7 @@ async fn answer(State(ids): State<RequestIds>, mut request: Request, next: Next)
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if is_head {
+    if method == Method::HEAD {
         headless(response)
     } else {
         response

@@ -2,28 +2,32 @@
 //!
 //! Reads what hyper delivers; makes values, or an [`ApiError`] that says which bound was met. Any `Content-Type` is
 //! taken, as v1 took it; compressed bodies are not, for their size says nothing. Guarantee: never more than
-//! [`BodyLimits::bytes`] and one frame is held, and nothing deeper than [`DEPTH`] is parsed.
+//! [`BodyLimits::bytes`] and one frame is held, all bodies together have their [`Room`], and nothing deeper than
+//! [`DEPTH`] is parsed.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{FromRef, FromRequest, Request};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
-use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use self::room::{FREE, Place, Room};
 use super::error::{ApiError, Code};
+
+pub mod room;
 
 #[cfg(test)]
 mod tests;
 
 /// Most levels of arrays and objects in a body.
 pub const DEPTH: usize = 32;
-/// What is reserved for a body before any of it came, bytes: its announced length may never come.
-const FIRST_RESERVE: u64 = 16 << 10;
+/// Most bytes that are parsed at once where they are read: about a millisecond's work.
+const SMALL: usize = 128 << 10;
 /// Longest text of a parser's complaint, in characters: it may quote the body.
 const COMPLAINT: usize = 256;
 
@@ -45,22 +49,53 @@ impl Default for BodyLimits {
     }
 }
 
-/// An extractor: the request's body as `T`.
-#[derive(Clone, Copy, Debug)]
-pub struct JsonBody<T>(pub T);
+/// What bodies are read with. Clones share the room.
+#[derive(Clone, Debug, Default)]
+pub struct Bodies {
+    pub limits: BodyLimits,
+    pub room: Room,
+}
 
-impl<S, T> FromRequest<S> for JsonBody<T>
-where
-    BodyLimits: FromRef<S>,
-    S: Send + Sync,
-    T: DeserializeOwned,
-{
-    type Rejection = ApiError;
+impl Bodies {
+    /// Bodies within `limits` each, and the usual room for all.
+    #[must_use]
+    pub fn within(limits: BodyLimits) -> Self {
+        Self {
+            limits,
+            room: Room::default(),
+        }
+    }
+}
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        read_json(request, BodyLimits::from_ref(state))
-            .await
-            .map(Self)
+/// A body that has come whole. It keeps its place in the room until it is dropped.
+#[derive(Debug)]
+pub struct Whole {
+    bytes: Vec<u8>,
+    place: Place,
+}
+
+impl Whole {
+    /// What `parse` makes of it; on another thread if that may take long.
+    ///
+    /// # Errors
+    /// Those of `parse`.
+    pub async fn parsed<T: Send + 'static>(
+        self,
+        parse: impl FnOnce(&[u8]) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        if self.len() <= SMALL {
+            return parse(&self);
+        }
+        let room = self.place.room().clone();
+        room.apart(move || parse(&self)).await
+    }
+}
+
+impl Deref for Whole {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -69,24 +104,25 @@ where
 /// # Errors
 ///
 /// 415 for a compressed body, 413 for one that is too large, 408 for one that takes too long, 400 for one that is
-/// not JSON, is too deep, or is no `T`.
+/// not JSON, is too deep, or is no `T`, 503 when the room for bodies is full.
 pub async fn read_json<T: DeserializeOwned>(
     request: Request,
-    limits: BodyLimits,
+    bodies: &Bodies,
 ) -> Result<T, ApiError> {
-    let bytes = read_bytes(request, limits).await?;
-    from_json(&bytes)
+    let whole = read_bytes(request, bodies).await?;
+    from_json(&whole)
 }
 
 /// Reads a request's body as it is.
 ///
 /// # Errors
 ///
-/// 415, 413 and 408 as [`read_json`]; 400 when the client breaks off.
-pub async fn read_bytes(request: Request, limits: BodyLimits) -> Result<Bytes, ApiError> {
+/// 415, 413, 408 and 503 as [`read_json`]; 400 when the client breaks off.
+pub async fn read_bytes(request: Request, bodies: &Bodies) -> Result<Whole, ApiError> {
+    let Bodies { limits, room } = bodies;
     let (parts, body) = request.into_parts();
     check_encoding(&parts.headers)?;
-    match timeout(limits.time, collect(body, limits.bytes)).await {
+    match timeout(limits.time, collect(body, limits.bytes, room.place())).await {
         Ok(read) => read,
         Err(_elapsed) => Err(ApiError::new(
             Code::RequestTimeout,
@@ -101,19 +137,39 @@ pub async fn read_bytes(request: Request, limits: BodyLimits) -> Result<Bytes, A
 ///
 /// 400; the message begins with `Invalid JSON`, as v1's did, and says where.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    if is_deeper_than(bytes, DEPTH) {
-        let complaint = format!("Invalid JSON: nested deeper than {DEPTH} levels");
-        return Err(ApiError::new(Code::ValidationFailed, complaint));
+    Shallow::of(bytes)?.parse()
+}
+
+/// JSON text that is not too deep, to be parsed as this or that.
+#[derive(Clone, Copy, Debug)]
+pub struct Shallow<'a>(&'a [u8]);
+
+impl<'a> Shallow<'a> {
+    /// # Errors
+    ///
+    /// 400 for more than [`DEPTH`] levels.
+    pub fn of(bytes: &'a [u8]) -> Result<Self, ApiError> {
+        if is_deeper_than(bytes, DEPTH) {
+            let complaint = format!("Invalid JSON: nested deeper than {DEPTH} levels");
+            return Err(ApiError::new(Code::ValidationFailed, complaint));
+        }
+        Ok(Self(bytes))
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let place = format!(" at line {line} column {column}");
-        let complaint = error.to_string();
-        let complaint = complaint.strip_suffix(&place).unwrap_or(&complaint);
-        let complaint: String = complaint.chars().take(COMPLAINT).collect();
-        let message = format!("Invalid JSON: {complaint}{place}");
-        ApiError::new(Code::ValidationFailed, message)
-    })
+
+    /// # Errors
+    ///
+    /// As [`from_json`].
+    pub fn parse<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        serde_json::from_slice(self.0).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            let place = format!(" at line {line} column {column}");
+            let complaint = error.to_string();
+            let complaint = complaint.strip_suffix(&place).unwrap_or(&complaint);
+            let complaint: String = complaint.chars().take(COMPLAINT).collect();
+            let message = format!("Invalid JSON: {complaint}{place}");
+            ApiError::new(Code::ValidationFailed, message)
+        })
+    }
 }
 
 fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -130,20 +186,25 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), ApiError> {
     ))
 }
 
-async fn collect(mut body: Body, most: u64) -> Result<Bytes, ApiError> {
+async fn collect(mut body: Body, most: u64, mut place: Place) -> Result<Whole, ApiError> {
     let too_large = || {
         let message = format!(
             "the body is larger than {most} bytes, the limit configured by BLACKBOX_API_MAX_BODY_SIZE"
         );
         ApiError::new(Code::PayloadTooLarge, message)
     };
+    let size = body.size_hint();
     // With a Content-Length this is known before anything is read.
-    let announced = body.size_hint().lower();
-    if announced > most {
+    if size.lower() > most {
         return Err(too_large());
     }
-    let reserve = usize::try_from(announced.min(FIRST_RESERVE)).unwrap_or(0);
-    let mut read = BytesMut::with_capacity(reserve);
+    let end = usize::try_from(size.upper().unwrap_or(most).min(most)).unwrap_or(usize::MAX);
+    // Not all of what is announced: it may never come.
+    let mut bytes = Vec::with_capacity(if size.exact().is_some() {
+        FREE.min(end)
+    } else {
+        0
+    });
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             let message = format!("the body could not be read: {error}");
@@ -153,16 +214,22 @@ async fn collect(mut body: Body, most: u64) -> Result<Bytes, ApiError> {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if (read.len() + data.len()) as u64 > most {
+        let length = bytes.len() + data.len();
+        if length as u64 > most {
             return Err(too_large());
         }
-        read.extend_from_slice(&data);
+        if length > bytes.capacity() {
+            let capacity = (bytes.capacity() * 2).min(end).max(length);
+            place.grow(capacity).await?;
+            bytes.reserve_exact(capacity - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
     }
-    Ok(read.freeze())
+    Ok(Whole { bytes, place })
 }
 
 /// Whether JSON text opens more than `most` levels. Text that is no JSON gives some answer, at once.
-fn is_deeper_than(text: &[u8], most: usize) -> bool {
+pub(super) fn is_deeper_than(text: &[u8], most: usize) -> bool {
     let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
     for byte in text {
         match byte {

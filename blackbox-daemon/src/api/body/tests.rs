@@ -4,18 +4,21 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::body::Bytes;
 use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
 
 use super::*;
 
-const LIMITS: BodyLimits = BodyLimits {
-    bytes: 1024,
-    time: Duration::from_millis(50),
-};
+fn bodies() -> Bodies {
+    Bodies::within(BodyLimits {
+        bytes: 1024,
+        time: Duration::from_millis(50),
+    })
+}
 
 async fn read(body: impl Into<Body>) -> Result<Value, ApiError> {
-    read_json(Request::new(body.into()), LIMITS).await
+    read_json(Request::new(body.into()), &bodies()).await
 }
 
 async fn refused(body: impl Into<Body>, code: Code) -> String {
@@ -32,7 +35,7 @@ async fn json_is_read_whatever_its_type_is_called() {
         .header("content-encoding", "Identity")
         .body(Body::from("1"))
         .unwrap();
-    assert_eq!(read_json::<u8>(request, LIMITS).await.unwrap(), 1);
+    assert_eq!(read_json::<u8>(request, &bodies()).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -41,7 +44,7 @@ async fn compressed_bodies_are_refused() {
         .header("content-encoding", "gzip")
         .body(Body::from("{}"))
         .unwrap();
-    let error = read_json::<Value>(request, LIMITS).await.unwrap_err();
+    let error = read_json::<Value>(request, &bodies()).await.unwrap_err();
     assert_eq!(error.code, Code::UnsupportedMediaType);
     assert!(error.message.contains("identity"), "{}", error.message);
 }
@@ -93,4 +96,24 @@ async fn a_body_that_dribbles_is_given_up() {
     let drops = tokio_stream::iter(0..1000).throttle(Duration::from_millis(5));
     let drops = drops.map(|_| Ok::<_, Infallible>(Bytes::from_static(b" ")));
     refused(Body::from_stream(drops), Code::RequestTimeout).await;
+}
+
+#[tokio::test]
+async fn a_body_without_room_is_refused_and_a_small_one_is_not() {
+    let bodies = Bodies {
+        limits: BodyLimits::default(),
+        room: Room::of(60 << 10),
+    };
+    let read = async |size: usize| {
+        let parts = vec![Ok::<_, Infallible>(Bytes::from(vec![b' '; 1000])); size / 1000];
+        let body = Body::from_stream(tokio_stream::iter(parts));
+        read_bytes(Request::new(body), &bodies).await
+    };
+    let kept = read(50_000).await.unwrap();
+    assert_eq!(kept.len(), 50_000);
+    assert_eq!(read(8_000).await.unwrap().len(), 8_000);
+    let refused = read(50_000).await.unwrap_err();
+    assert_eq!(refused.code, Code::ServiceUnavailable);
+    drop(kept);
+    assert!(read(50_000).await.is_ok());
 }

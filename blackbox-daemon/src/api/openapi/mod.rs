@@ -7,6 +7,9 @@ mod answers;
 pub(super) mod schemas;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::{Tag, TagBuilder};
@@ -65,12 +68,16 @@ pub fn complete(described: OpenApi) -> Value {
     described
 }
 
-/// `/swagger.json` and `/swagger/`, as in v1; and the two other places its documents mention.
-pub fn pages(description: Value) -> Router {
-    let again = axum::Json(description.clone());
-    let page = SwaggerUi::new("/swagger").external_url_unchecked("/swagger.json", description);
-    Router::from(page).route(
-        "/swagger/doc.json",
-        axum::routing::get(move || std::future::ready(again.clone())),
-    )
+/// `/swagger.json` and `/swagger/`, as in v1; and the two other places its documents mention. The description is
+/// written once: everybody may ask for it, as often as they like.
+pub fn pages(description: &Value) -> Router {
+    let json = Bytes::from(description.to_string());
+    let json = get(move || {
+        let kind = [(CONTENT_TYPE, "application/json")];
+        std::future::ready((kind, json.clone()))
+    });
+    let page = SwaggerUi::new("/swagger").config(utoipa_swagger_ui::Config::from("/swagger.json"));
+    Router::from(page)
+        .route("/swagger.json", json.clone())
+        .route("/swagger/doc.json", json)
 }

@@ -1,6 +1,6 @@
 //! One connection from its acceptance to its end: handshake, requests one after the other, farewell.
 //!
-//! Whatever the client does or does not do, each step has a bound: the handshake and the first head by a timer here,
+//! Whatever the client does or does not do, each step has a bound: handshake and first head by a timer here,
 //! later heads and the pause between requests by hyper's, bodies by whoever reads them, answers by `Patience`. The
 //! slot follows along, so that the door knows what it would cut.
 
@@ -8,20 +8,19 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::{error, fmt, io};
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -29,6 +28,8 @@ use tower::ServiceExt as _;
 use super::Limits;
 use super::count::Connections;
 use super::door::Seat;
+use super::first::Begun;
+use super::following::{Answered, Following, Received};
 use super::patience::Patience;
 use super::slot::{Phase, Slot};
 use crate::api::tls::Tls;
@@ -52,16 +53,8 @@ pub(super) async fn drive(stream: TcpStream, peer: SocketAddr, seat: Seat, house
         let Some(tls) = &house.tls else {
             return serve(stream, peer, &seat.slot, &house).await;
         };
-        let handshake = TlsAcceptor::from(tls.config()).accept(stream);
-        match timeout(house.limits.handshake, handshake).await {
-            // Boxed, so that a plain connection is not as large as one with TLS.
-            Ok(Ok(stream)) => Box::pin(serve(stream, peer, &seat.slot, &house)).await,
-            Ok(Err(error)) => {
-                tracing::debug!(%peer, %error, "a TLS handshake failed");
-                house.counts.handshake_failed();
-            }
-            Err(_elapsed) => house.counts.handshake_failed(),
-        }
+        // Boxed, so that a plain connection is not as large as one with TLS.
+        Box::pin(serve_tls(stream, tls, peer, &seat, &house)).await;
     };
     tokio::select! {
         () = seat.slot.evicted() => {}
@@ -70,8 +63,42 @@ pub(super) async fn drive(stream: TcpStream, peer: SocketAddr, seat: Seat, house
     }
 }
 
+async fn serve_tls(stream: TcpStream, tls: &Tls, peer: SocketAddr, seat: &Seat, house: &House) {
+    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    match timeout(house.limits.handshake, handshake).await {
+        Ok(Ok(stream)) => serve(stream, peer, &seat.slot, house).await,
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+            house.counts.handshake_failed();
+        }
+        Err(_elapsed) => house.counts.handshake_failed(),
+    }
+}
+
 async fn serve<S>(stream: S, peer: SocketAddr, slot: &Arc<Slot>, house: &House)
 where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut first_head = pin!(sleep(house.limits.head));
+    let begun = tokio::select! {
+        begun = Begun::read(stream, house.limits.head_bytes) => begun,
+        () = &mut first_head => return house.counts.timed_out(),
+        () = house.stop.cancelled() => return,
+    };
+    // A client that goes away before it has asked anything has nothing to be told.
+    if let Ok(Some(stream)) = begun {
+        // Boxed, so that those who only wait are small.
+        Box::pin(answer(stream, first_head, peer, slot, house)).await;
+    }
+}
+
+async fn answer<S>(
+    stream: Begun<S>,
+    mut first_head: Pin<&mut Sleep>,
+    peer: SocketAddr,
+    slot: &Arc<Slot>,
+    house: &House,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| respond(request, peer, Arc::clone(slot), &house.router));
@@ -86,7 +113,6 @@ where
             .max_headers(house.limits.headers)
             .serve_connection(TokioIo::new(stream), service)
     );
-    let mut first_head = pin!(sleep(house.limits.head));
     let (mut has_begun, mut is_stopping) = (false, false);
     loop {
         tokio::select! {
@@ -156,84 +182,4 @@ async fn respond(
     let response = router.clone().oneshot(request).await;
     let response = response.unwrap_or_else(|never: Infallible| match never {});
     Ok(response.map(|body| Following::new(body, answered)))
-}
-
-/// What a body's end means for the slot. Dropped with the body, read or not.
-trait End: Unpin {
-    /// The last frame has passed.
-    fn reached(&mut self);
-}
-
-/// A request's body: either all of it was read, or the rest never will be.
-struct Received {
-    whole: bool,
-    slot: Arc<Slot>,
-}
-
-impl End for Received {
-    fn reached(&mut self) {
-        self.whole = true;
-        self.slot.body_over(true);
-    }
-}
-
-impl Drop for Received {
-    fn drop(&mut self) {
-        self.slot.body_over(self.whole);
-    }
-}
-
-/// A response's body. hyper drops it when it has taken all of it, before it waits for the next request.
-struct Answered(Arc<Slot>);
-
-impl End for Answered {
-    fn reached(&mut self) {}
-}
-
-impl Drop for Answered {
-    fn drop(&mut self) {
-        self.0.answered();
-    }
-}
-
-/// A body whose end is noted.
-struct Following<B, E> {
-    body: B,
-    end: E,
-}
-
-impl<B, E> Following<B, E> {
-    fn new(body: B, end: E) -> Self {
-        Self { body, end }
-    }
-}
-
-impl<B, E> HttpBody for Following<B, E>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-    E: End,
-{
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        let is_last = matches!(frame, Poll::Ready(None))
-            || matches!(&frame, Poll::Ready(Some(Ok(_)))) && self.body.is_end_stream();
-        if is_last {
-            self.end.reached();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

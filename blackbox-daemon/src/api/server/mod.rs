@@ -21,6 +21,8 @@ use tokio_util::task::TaskTracker;
 mod connection;
 mod count;
 mod door;
+mod first;
+mod following;
 mod patience;
 mod slot;
 
@@ -42,7 +44,8 @@ const IN_ONE_GO: usize = 16;
 /// What one listener's clients may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections held at once. Each is one descriptor and at most about twice [`Self::head_bytes`].
+    /// Connections held at once. Each is one descriptor and, once it has sent a head, at most about twice
+    /// [`Self::head_bytes`].
     pub connections: usize,
     /// Connections of one address, loopback included, not counting those younger than 1 s that have sent no
     /// request head yet: they are bounded by the total only.
@@ -72,7 +75,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             answer: Duration::from_secs(30),
-            head_bytes: 64 << 10,
+            head_bytes: 32 << 10,
             headers: 64,
             grace: Duration::from_secs(1),
         }

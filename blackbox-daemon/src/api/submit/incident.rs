@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{MAX_WORD, at_most, container_id, json, object, pod, refused, short, tags};
+use super::fields::Fields;
+use super::{MAX_WORD, at_most, container_id, map, object, pod, refused, short, tags};
 use crate::api::auth::Caller;
 use crate::api::body::{from_json, read_bytes};
 use crate::api::json::Object;
@@ -17,7 +18,7 @@ use crate::api::moment::Moment;
 use crate::api::openapi::schemas;
 use crate::api::{Api, ApiError, auth};
 use crate::clock::{self, WallOffset};
-use crate::record::{BootTime, Reported, Severity, Submission};
+use crate::record::{BootTime, LaneName, Reported, Severity, Submission};
 use crate::sources::sidecar::claimed;
 
 /// Most characters of a message: it is shown whole, in logs too.
@@ -70,13 +71,13 @@ pub struct IncidentReport {
     message: Option<String>,
     /// Anything that helps: at most 64 KiB.
     #[schema(inline, value_type = Option<schemas::Free>)]
-    context: Option<Map<String, Value>>,
+    context: Option<Fields>,
     /// Another name for `context`.
     #[schema(inline, value_type = Option<schemas::Free>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<Fields>,
     /// At most 64.
     #[schema(inline, value_type = Option<schemas::Tags>)]
-    tags: Option<Map<String, Value>>,
+    tags: Option<Fields>,
 }
 
 /// An incident that was accepted.
@@ -114,11 +115,13 @@ pub async fn report(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<IncidentAccepted>, ApiError> {
-    let body = read_bytes(request, api.body).await?;
-    let reported = parse(&body, &caller)?;
+    let body = read_bytes(request, &api.body).await?;
+    let reported = body.parsed(move |body| parse(body, &caller)).await?;
     let severity = reported.severity;
+    let place = api.sidecars.place(LaneName::Decisive).await;
+    let place = place.map_err(|error| refused(&error))?;
     let (now, wall) = (clock::boot_now(), WallOffset::now());
-    let incident_id = api.sidecars.report(reported, now, wall);
+    let incident_id = api.sidecars.report(place, reported, now, wall);
     let incident_id = incident_id.map_err(|error| refused(&error))?;
     api.metrics.incident_reported(severity);
     Ok(Json(IncidentAccepted {
@@ -144,8 +147,8 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Reported, ApiError> {
         pod.namespace.clone_from(&proven.namespace);
     }
     auth::may_speak_for(caller, &pod.namespace, &pod.name)?;
-    let mut context = object("metadata", report.metadata)?;
-    context.extend(object("context", report.context)?);
+    let mut context = small("metadata", report.metadata)?;
+    context.extend(small("context", report.context)?);
     let severity = short("severity", report.severity, MAX_WORD)?;
     let known = Severity::parse(&severity);
     if known.is_none() && !severity.is_empty() {
@@ -159,7 +162,7 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Reported, ApiError> {
         MAX_MESSAGE,
         "characters",
     )?;
-    let context = json("context", &context)?;
+    let context = Value::from(context).to_string();
     at_most("context", context.len(), MAX_CONTEXT, "bytes")?;
     Ok(Reported {
         id: short("id", report.id, MAX_WORD)?,
@@ -181,6 +184,15 @@ pub fn parse(body: &[u8], caller: &Caller) -> Result<Reported, ApiError> {
         tags: tags(report.tags)?,
         context,
     })
+}
+
+/// The object as values, for it must be small anyway.
+fn small(field: &str, fields: Option<Fields>) -> Result<Map<String, Value>, ApiError> {
+    let fields = fields.unwrap_or_default();
+    at_most(field, fields.text.len(), MAX_CONTEXT, "bytes")?;
+    let map = map(field, &fields)?;
+    object(field, fields)?;
+    Ok(map)
 }
 
 #[cfg(test)]

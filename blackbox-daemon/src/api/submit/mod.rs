@@ -3,11 +3,15 @@
 //! Reads JSON bodies as v1 clients send them (unknown fields and `null`s are ignored, as they were), checks every bound,
 //! and makes the records' contents. [`telemetry::parse`] and [`incident::parse`] are pure, for tests and fuzzing.
 
+mod few;
+mod fields;
 pub mod incident;
 pub mod telemetry;
 
 use serde_json::{Map, Value};
 
+use self::fields::Fields;
+use crate::api::body::is_deeper_than;
 use crate::api::{ApiError, Code};
 use crate::record::PodName;
 use crate::sources::sidecar::Refused;
@@ -62,9 +66,14 @@ fn container_id(id: Option<String>) -> Result<Option<String>, ApiError> {
     Ok((!bare.is_empty()).then(|| bare.to_owned()))
 }
 
-fn tags(tags: Option<Map<String, Value>>) -> Result<Vec<(String, String)>, ApiError> {
+fn tags(tags: Option<Fields>) -> Result<Vec<(String, String)>, ApiError> {
     let tags = tags.unwrap_or_default();
-    at_most("tags", tags.len(), MAX_TAGS, "entries")?;
+    at_most("tags", tags.keys, MAX_TAGS, "entries")?;
+    if is_deeper_than(tags.text.as_bytes(), 1) {
+        let message = "tags holds what is no string; allowed: strings";
+        return Err(ApiError::field("tags", message));
+    }
+    let tags = map("tags", &tags)?;
     tags.into_iter()
         .map(|(key, value)| {
             let key = short("tags", Some(key), MAX_KEY)?;
@@ -83,18 +92,16 @@ fn tags(tags: Option<Map<String, Value>>) -> Result<Vec<(String, String)>, ApiEr
         .collect()
 }
 
-/// A free object, if it has no more and no longer keys than allowed; empty for none at all.
-fn object(field: &str, object: Option<Map<String, Value>>) -> Result<Map<String, Value>, ApiError> {
-    let object = object.unwrap_or_default();
-    at_most(field, object.len(), MAX_KEYS, "keys")?;
-    for key in object.keys() {
-        at_most(field, key.chars().count(), MAX_KEY, "characters in a key")?;
-    }
-    Ok(object)
+/// The object's text, if its keys are neither too many nor too long.
+fn object(field: &str, object: Fields) -> Result<String, ApiError> {
+    at_most(field, object.keys, MAX_KEYS, "keys")?;
+    at_most(field, object.longest_key, MAX_KEY, "characters in a key")?;
+    Ok(object.text)
 }
 
-fn json(field: &str, object: &Map<String, Value>) -> Result<String, ApiError> {
-    serde_json::to_string(object).map_err(|error| ApiError::field(field, error.to_string()))
+/// The object as values, for those that are small.
+fn map(field: &str, object: &Fields) -> Result<Map<String, Value>, ApiError> {
+    serde_json::from_str(&object.text).map_err(|error| ApiError::field(field, error.to_string()))
 }
 
 fn refused(refused: &Refused) -> ApiError {

@@ -5,20 +5,21 @@ use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{MAX_WORD, at_most, container_id, json, object, pod, refused, short, tags};
+use super::few::Few;
+use super::fields::Fields;
+use super::{MAX_WORD, at_most, container_id, object, pod, refused, short, tags};
 use crate::api::auth::Caller;
-use crate::api::body::{from_json, read_bytes};
+use crate::api::body::{Shallow, read_bytes};
 use crate::api::json::Object;
 use crate::api::moment::Moment;
 use crate::api::openapi::schemas;
 use crate::api::{Api, ApiError, auth};
 use crate::clock::{self, WallOffset};
-use crate::record::{BootTime, Submission, Telemetry};
+use crate::record::{BootTime, LaneName, Submission, Telemetry};
 use crate::report::entries::entry_id;
 use crate::sources::sidecar::claimed;
 
@@ -64,10 +65,10 @@ pub struct SidecarTelemetry {
     timestamp: Option<Moment>,
     /// The measurements, by name: at most 1024 keys.
     #[schema(inline, value_type = Option<schemas::Free>, example = json!({"heap_used_mb": 412.5, "active_connections": 17}))]
-    data: Option<Map<String, Value>>,
+    data: Option<Fields>,
     /// Added to each entry's tags: at most 64.
     #[schema(inline, value_type = Option<schemas::Tags>)]
-    tags: Option<Map<String, Value>>,
+    tags: Option<Fields>,
     /// Not here: it makes a batch.
     #[schema(schema_with = schemas::nothing)]
     entries: Option<IgnoredAny>,
@@ -78,7 +79,7 @@ pub struct SidecarTelemetry {
 pub struct TelemetryBatch {
     /// At least one, at most 1000.
     #[schema(min_items = 1, max_items = 1000, value_type = Vec<SidecarTelemetry>)]
-    entries: Vec<Object<SidecarTelemetry>>,
+    entries: Few<Object<SidecarTelemetry>, MAX_BATCH>,
     /// Not here: each object has its own.
     #[schema(schema_with = schemas::nothing)]
     pod_name: Option<IgnoredAny>,
@@ -133,8 +134,9 @@ pub async fn submit(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<TelemetryAccepted>, ApiError> {
-    let body = read_bytes(request, api.body).await?;
-    let parsed = parse(&body, &caller)?;
+    let body = read_bytes(request, &api.body).await?;
+    let by = caller.clone();
+    let parsed = body.parsed(move |body| parse(body, &by)).await?;
     for Parsed { telemetry, .. } in &parsed {
         auth::may_speak_for(&caller, &telemetry.pod.namespace, &telemetry.pod.name)?;
     }
@@ -144,8 +146,10 @@ pub async fn submit(
         .map(|parsed| (parsed.telemetry.runtime.clone(), parsed.entries as u64))
         .collect();
     let telemetry = parsed.into_iter().map(|parsed| parsed.telemetry).collect();
+    let place = api.sidecars.place(LaneName::Bulk).await;
+    let place = place.map_err(|error| refused(&error))?;
     let (now, wall) = (clock::boot_now(), WallOffset::now());
-    let numbers = api.sidecars.submit(telemetry, now, wall);
+    let numbers = api.sidecars.submit(place, telemetry, now, wall);
     let numbers = numbers.map_err(|error| refused(&error))?;
     let counted = runtimes
         .iter()
@@ -176,29 +180,38 @@ pub struct Parsed {
 /// # Errors
 /// It is not JSON, a required field is missing, or a bound is exceeded; the error names the field and what is allowed.
 pub fn parse(body: &[u8], caller: &Caller) -> Result<Vec<Parsed>, ApiError> {
-    let Object(probe): Object<Probe> = from_json(body)?;
-    if probe.entries.is_none() {
-        let Object(one) = from_json(body)?;
-        return Ok(vec![check(one, caller)?]);
+    let body = Shallow::of(body)?;
+    // One object is the common case, and is read once.
+    match body.parse() {
+        Ok(Object(one @ SidecarTelemetry { entries: None, .. })) => {
+            return Ok(vec![check(one, caller)?]);
+        }
+        Ok(_batch) => {}
+        // A batch may hold anything beside its entries.
+        Err(error) => match body.parse() {
+            Ok(Object(Probe { entries: Some(_) })) => {}
+            _ => return Err(error),
+        },
     }
-    let Object(batch): Object<TelemetryBatch> = from_json(body)?;
+    let Object(batch): Object<TelemetryBatch> = body.parse()?;
     if batch.pod_name.is_some() {
         let message =
             "a batch has no pod_name of its own; allowed: one object, or {\"entries\": […]}";
         return Err(ApiError::field("pod_name", message));
     }
-    if batch.entries.is_empty() {
+    let entries = batch.entries;
+    if entries.count == 0 {
         let message = format!("entries is empty; allowed: 1 to {MAX_BATCH} objects");
         return Err(ApiError::field("entries", message));
     }
-    at_most("entries", batch.entries.len(), MAX_BATCH, "objects")?;
+    at_most("entries", entries.count, MAX_BATCH, "objects")?;
     let check = |(index, Object(one))| {
         check(one, caller).map_err(|error| ApiError {
             field: error.field.map(|field| format!("entries[{index}].{field}")),
             ..error
         })
     };
-    batch.entries.into_iter().enumerate().map(check).collect()
+    entries.kept.into_iter().enumerate().map(check).collect()
 }
 
 fn check(one: SidecarTelemetry, caller: &Caller) -> Result<Parsed, ApiError> {
@@ -214,7 +227,8 @@ fn check(one: SidecarTelemetry, caller: &Caller) -> Result<Parsed, ApiError> {
             return Err(ApiError::field(field, message));
         }
     }
-    let data = object("data", one.data)?;
+    let data = one.data.unwrap_or_default();
+    let entries = data.keys;
     let telemetry = Telemetry {
         entry: 0,
         pod,
@@ -227,12 +241,9 @@ fn check(one: SidecarTelemetry, caller: &Caller) -> Result<Parsed, ApiError> {
             claimed: one.timestamp.map(|Moment(at)| claimed(at)),
         },
         tags: tags(one.tags)?,
-        data: json("data", &data)?,
+        data: object("data", data)?,
     };
-    Ok(Parsed {
-        telemetry,
-        entries: data.len(),
-    })
+    Ok(Parsed { telemetry, entries })
 }
 
 #[cfg(test)]

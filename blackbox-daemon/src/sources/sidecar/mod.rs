@@ -14,11 +14,15 @@ use jiff::Timestamp;
 
 use self::budget::Budget;
 use super::Feed;
+use super::feed::Place;
 use crate::clock::WallOffset;
 use crate::record::{
     BootTime, Event, LaneName, PodName, Record, Reported, Subject, Submission, Telemetry,
 };
 use crate::window;
+
+/// Longest wait for the recorder.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How much sidecars may submit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,13 +109,25 @@ impl Sidecars {
         }
     }
 
-    /// Hands telemetry to the recorder, all of it or none, and numbers it. `entry` and `submission.received` of what
+    /// A place for telemetry or reports, waited for [`PATIENCE`] at most: on a busy node the recorder may not get its
+    /// turn while a queue's worth of single objects comes.
+    ///
+    /// # Errors
+    /// There was none.
+    pub async fn place(&self, lane: LaneName) -> Result<Place<'_>, Refused> {
+        let waiting = tokio::time::timeout(PATIENCE, self.feed.next_place(lane));
+        waiting.await.ok().flatten().ok_or(Refused::Busy)
+    }
+
+    /// Hands telemetry to the recorder, all of it or none, and numbers it. The place comes first, so that nobody pays
+    /// for what a full queue refuses. `entry` and `submission.received` of what
     /// comes in do not matter. Returns the entries' numbers, in order.
     ///
     /// # Errors
     /// It does not fit, and is not recorded.
     pub fn submit(
         &self,
+        place: Place<'_>,
         mut telemetry: Vec<Telemetry>,
         now: BootTime,
         wall: WallOffset,
@@ -121,8 +137,6 @@ impl Sidecars {
             *by_pod.entry(telemetry.pod.clone()).or_default() += size(telemetry);
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // The place first, so that nobody pays for what a full queue refuses.
-        let place = self.feed.place(LaneName::Bulk).ok_or(Refused::Busy)?;
         state.telemetry.pay(&by_pod, &self.config.telemetry, now)?;
         for telemetry in &mut telemetry {
             telemetry.entry = state.number(now);
@@ -146,6 +160,7 @@ impl Sidecars {
     /// It does not fit, and is not recorded.
     pub fn report(
         &self,
+        place: Place<'_>,
         mut reported: Reported,
         now: BootTime,
         wall: WallOffset,
@@ -157,7 +172,6 @@ impl Sidecars {
         let bytes = (reported.context.len() + reported.message.len() + REST) as u64;
         let pod = reported.pod.clone().unwrap_or_else(nobody);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = self.feed.place(LaneName::Decisive).ok_or(Refused::Busy)?;
         let by_pod = HashMap::from([(pod, bytes)]);
         state.reports.pay(&by_pod, &self.config.reports, now)?;
         reported.submission.received = now;

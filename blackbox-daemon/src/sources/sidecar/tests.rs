@@ -23,6 +23,16 @@ fn sidecars(total_bytes: u64, pod_bytes: u64) -> (Sidecars, Intake) {
     (Sidecars::new(config, feed), intake)
 }
 
+/// Submits now or never.
+fn submit(
+    sidecars: &Sidecars,
+    telemetry: Vec<Telemetry>,
+    now: BootTime,
+) -> Result<Vec<u64>, Refused> {
+    let place = sidecars.feed.place(LaneName::Bulk).ok_or(Refused::Busy)?;
+    sidecars.submit(place, telemetry, now, WallOffset::from_nanos(0))
+}
+
 fn telemetry(pod: &str, data: usize, claimed: Option<i64>) -> Telemetry {
     Telemetry {
         entry: 0,
@@ -46,7 +56,6 @@ fn telemetry(pod: &str, data: usize, claimed: Option<i64>) -> Telemetry {
 #[test]
 fn only_a_plausible_claim_decides_the_place() {
     let (sidecars, mut intake) = sidecars(1 << 20, 1 << 20);
-    let wall = WallOffset::from_nanos(0);
     let now = NOW.0.cast_signed();
     let second = SECOND.cast_signed();
     for (claimed, expected) in [
@@ -58,7 +67,7 @@ fn only_a_plausible_claim_decides_the_place() {
         (Some(i64::MIN), NOW.0),
         (Some(i64::MAX), NOW.0),
     ] {
-        let sent = sidecars.submit(vec![telemetry("a", 1, claimed)], NOW, wall);
+        let sent = submit(&sidecars, vec![telemetry("a", 1, claimed)], NOW);
         assert!(sent.is_ok());
         let batch = intake.bulk.try_recv().unwrap();
         assert_eq!(batch[0].at, BootTime(expected), "{claimed:?}");
@@ -75,10 +84,9 @@ fn only_a_plausible_claim_decides_the_place() {
 #[test]
 fn entries_are_numbered_once_even_in_one_instant() {
     let (sidecars, _intake) = sidecars(1 << 20, 1 << 20);
-    let wall = WallOffset::from_nanos(0);
     let three = || vec![telemetry("a", 1, None); 3];
-    let mut numbers = sidecars.submit(three(), NOW, wall).unwrap();
-    numbers.extend(sidecars.submit(three(), NOW, wall).unwrap());
+    let mut numbers = submit(&sidecars, three(), NOW).unwrap();
+    numbers.extend(submit(&sidecars, three(), NOW).unwrap());
     let sorted = numbers.clone();
     numbers.dedup();
     assert_eq!(numbers, sorted);
@@ -88,8 +96,7 @@ fn entries_are_numbered_once_even_in_one_instant() {
 #[test]
 fn a_noisy_pod_is_refused_and_others_are_not() {
     let (sidecars, mut intake) = sidecars(10_000, 2_500);
-    let wall = WallOffset::from_nanos(0);
-    let send = |pod: &str, at| sidecars.submit(vec![telemetry(pod, 900, None)], at, wall);
+    let send = |pod: &str, at| submit(&sidecars, vec![telemetry(pod, 900, None)], at);
     assert!(send("noisy", NOW).is_ok());
     assert!(send("noisy", NOW).is_ok());
     let Err(Refused::PodShare { retry_after, .. }) = send("noisy", NOW) else {
@@ -113,12 +120,16 @@ fn a_noisy_pod_is_refused_and_others_are_not() {
     assert!((9_000..14_000).contains(&bytes), "{bytes}");
 }
 
-#[test]
-fn a_full_queue_refuses_and_costs_nothing() {
-    let (sidecars, intake) = sidecars(1 << 20, 1 << 20);
-    let wall = WallOffset::from_nanos(0);
+#[tokio::test]
+async fn a_full_queue_is_waited_for_and_refuses_at_no_cost() {
+    let (sidecars, mut intake) = sidecars(1 << 20, 1 << 20);
     let one = || vec![telemetry("a", 1, None)];
-    while sidecars.submit(one(), NOW, wall).is_ok() {}
-    assert_eq!(sidecars.submit(one(), NOW, wall), Err(Refused::Busy));
+    while submit(&sidecars, one(), NOW).is_ok() {}
+    let (place, taken) = tokio::join!(sidecars.place(LaneName::Bulk), intake.bulk.recv());
+    assert!(taken.is_some());
+    let sent = sidecars.submit(place.unwrap(), one(), NOW, WallOffset::from_nanos(0));
+    assert!(sent.is_ok());
+    let refused = sidecars.place(LaneName::Bulk).await;
+    assert_eq!(refused.map(drop), Err(Refused::Busy));
     assert!(intake.lost.take().is_empty());
 }

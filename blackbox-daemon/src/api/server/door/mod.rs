@@ -5,7 +5,7 @@
 //! head, oldest first. Younger ones are on credit, within the total: they will either send a head or be old. Of those
 //! that have sent one, idle connections make room, then those whose body is on the way; one whose request is worked
 //! on never does. At the total bound the address with the most connections makes room, so that a crowd at one
-//! address harms no other. Invariant: never more than `Limits::connections` slots.
+//! address harms no other; the heads on credit go before its idle connections. Invariant: never more than `Limits::connections` slots.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -114,7 +114,10 @@ impl Door {
         let Some(&most) = most.map(|(address, _)| address) else {
             return Err(Refusal::Total);
         };
+        // Beyond its bound an address has nothing but heads on credit: the oldest of these, before who has proven more.
+        let on_credit = inside.count(most) > self.limits.per_peer;
         let made = self.evict(inside, most, Phase::Head, old)
+            || on_credit && self.evict(inside, most, Phase::Head, any)
             || self.evict(inside, most, Phase::Idle, any)
             || self.evict(inside, most, Phase::Head, any)
             || self.evict(inside, most, Phase::Body, any);

@@ -1,0 +1,30 @@
+//! The C library's allocator, told to keep little: what clients make us take for a moment must not stay.
+//!
+//! Without this each thread gets a heap of its own, none of which shrinks while anything lives at its end, and the
+//! size from which a block goes straight back to the kernel grows with each large body that is freed (up to 32 MiB,
+//! mallopt(3)). Under attack that was half of the daemon's growth.
+
+/// Blocks of this size, bytes, are given back when freed, and so is as much at a heap's end.
+#[cfg(target_env = "gnu")]
+const LARGE: i32 = 128 << 10;
+
+/// Must be called while there is one thread.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the C library has no other way to be told")]
+pub fn keep_little() {
+    for (parameter, value) in [
+        (libc::M_ARENA_MAX, 1),
+        (libc::M_MMAP_THRESHOLD, LARGE),
+        (libc::M_TRIM_THRESHOLD, LARGE),
+    ] {
+        // SAFETY: it sets a number of the allocator's, and no other thread allocates meanwhile.
+        let is_set = unsafe { libc::mallopt(parameter, value) } == 1;
+        if !is_set {
+            tracing::debug!(parameter, "the allocator keeps its default");
+        }
+    }
+}
+
+/// Other C libraries have nothing to be told.
+#[cfg(not(target_env = "gnu"))]
+pub fn keep_little() {}
