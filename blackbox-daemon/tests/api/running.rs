@@ -62,7 +62,7 @@ impl Running {
 
     /// The same, in a directory that another one has left.
     pub(crate) async fn start_in(directory: TempDir, env: &[(&str, &str)]) -> Self {
-        let running = Self::launch(directory, env);
+        let running = Self::launch(directory, env, &[]);
         running.wait_listening(running.port).await;
         running.wait_listening(running.metrics_port).await;
         running
@@ -70,12 +70,13 @@ impl Running {
 
     /// One that serves metrics only.
     pub(crate) async fn start_without_api(env: &[(&str, &str)]) -> Self {
-        let running = Self::launch(TempDir::new().unwrap(), env);
+        let running = Self::launch(TempDir::new().unwrap(), env, &[]);
         running.wait_listening(running.metrics_port).await;
         running
     }
 
-    fn launch(directory: TempDir, env: &[(&str, &str)]) -> Self {
+    /// One that records, started by `wrapper`, and does not listen yet.
+    pub(crate) fn launch(directory: TempDir, env: &[(&str, &str)], wrapper: &[&str]) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let (port, metrics_port) = (free_port(), free_port());
         let mut all = vec![
@@ -100,7 +101,7 @@ impl Running {
             binary: env!("CARGO_BIN_EXE_blackbox-daemon").into(),
             directory: directory.path().to_owned(),
             env: all,
-            wrapper: Vec::new(),
+            wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
         })
         .unwrap();
         daemon.wait_ready(LIMIT).unwrap();
@@ -113,7 +114,8 @@ impl Running {
         }
     }
 
-    async fn wait_listening(&self, port: u16) {
+    /// Waits until a port can be reached.
+    pub(crate) async fn wait_listening(&self, port: u16) {
         let waiting = async {
             while tokio::net::TcpStream::connect(("127.0.0.1", port))
                 .await
