@@ -25,6 +25,10 @@ pub fn run(_options: &Options) -> Result<ExitCode> {
     step("check: formatting", || {
         exec::run(cargo().args(["fmt", "--all", "--check"]))
     })?;
+    step("check: formatting of the fuzz targets", || {
+        let fuzz = ["--manifest-path", "blackbox-daemon/fuzz/Cargo.toml"];
+        exec::run(cargo().arg("fmt").args(fuzz).arg("--check"))
+    })?;
     step("check: lints", || {
         exec::run(
             cargo()

@@ -16,6 +16,7 @@ mod toolchain;
 
 pub mod build_ebpf;
 pub mod check;
+mod fuzz;
 pub mod test;
 
 pub mod deaths;

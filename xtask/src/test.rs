@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every test of the workspace, then the root tests on the running kernel where they can run.
+//! `cargo xtask test`: every test of the workspace, then the root tests on the running kernel where they can run; with
+//! `--long` the fuzz targets too.
 //!
 //! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KERNEL=1`, as in CI, root tests that
 //! cannot run are a failure.
@@ -18,14 +19,15 @@ use serde::Serialize;
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::{build_ebpf, output, stage, test_tools};
+use crate::{build_ebpf, fuzz, output, stage, test_tools};
 
 const REQUIRE_KERNEL: &str = "BLACKBOX_REQUIRE_KERNEL";
 
 /// `cargo xtask test`.
 #[derive(clap::Args, Debug)]
 pub struct Options {
-    /// Run the long tests too: those marked `#[ignore]`, and property tests with more cases.
+    /// Run the long tests too: those marked `#[ignore]`, property tests with more cases, and each fuzz target for a
+    /// minute.
     #[arg(long)]
     long: bool,
     /// Write the counts to FILE as JSON.
@@ -61,9 +63,9 @@ struct Outcome<'a> {
 /// Runs the command. Failing tests are an exit code, not an error: the counts are the last line.
 ///
 /// # Errors
-/// The kernel programs cannot be built, or cargo cannot be started.
+/// The kernel programs or the fuzz targets cannot be built, or cargo cannot be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    build_ebpf::build(&build_ebpf::Options::default())?;
+    let object = build_ebpf::build(&build_ebpf::Options::default())?;
     for tool in &test_tools::ALL {
         if let Err(error) = (tool.ensure)() {
             eprintln!("test: the tests of {} will fail: {error:#}", tool.tests);
@@ -95,6 +97,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             eprintln!("test: the root tests on the running kernel did not run: {missing}");
             ok &= env::var_os(REQUIRE_KERNEL).is_none_or(|value| value != "1");
         }
+    }
+    if options.long {
+        let fuzzed = fuzz::run(&object)?;
+        ok &= fuzzed.failed == 0;
+        counts += Counts {
+            passed: fuzzed.passed,
+            failed: fuzzed.failed,
+            skipped: 0,
+        };
     }
     let kernel_tests_missing = missing.as_deref();
     output::write(
