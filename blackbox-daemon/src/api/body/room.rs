@@ -2,7 +2,7 @@
 //!
 //! Each body has its own bound, but a thousand slow ones together would be a thousand of them. The first [`FREE`]
 //! bytes of a body are its own, bounded by the number of connections: what honest sidecars send mostly fits, so those
-//! who fill the room keep none of them out. What is larger takes its place as it grows, and waits [`PATIENCE`] for
+//! who fill the room keep none of them out. What is larger takes its place as it grows, and waits `PATIENCE` for
 //! it. Nobody waits for a whole body's place: it may never come. And as parsing keeps a processor busy, large bodies
 //! are parsed one at a time and beside the runtime's workers, which answer the others meanwhile.
 

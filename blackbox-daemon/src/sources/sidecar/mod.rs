@@ -109,7 +109,7 @@ impl Sidecars {
         }
     }
 
-    /// A place for telemetry or reports, waited for [`PATIENCE`] at most: on a busy node the recorder may not get its
+    /// A place for telemetry or reports, waited for `PATIENCE` at most: on a busy node the recorder may not get its
     /// turn while a queue's worth of single objects comes.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The file of named keys: `{"keys":[{"name":"grafana","key":"…","scopes":["read"]}]}`.
 //!
-//! Reads at most [`MAX_BYTES`], makes [`Key`]s. A file is right as a whole or an error that names it, the entry and
+//! Reads at most [`MAX_BYTES`], makes keys. A file is right as a whole or an error that names it, the entry and
 //! what is allowed. No error shows a key: a wrong value is told by its place, never by its text.
 
 use std::io::Read;
