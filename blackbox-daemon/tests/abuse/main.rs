@@ -1,12 +1,16 @@
 //! The daemon under clients that mean harm: honest ones notice nothing, its memory stays bounded, and nothing stays.
 
+//!
+//! A binary of its own, and one test at a time: nothing else of ours takes the processors meanwhile.
 #![expect(clippy::print_stdout, reason = "the figures are told, not only judged")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
 use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +21,12 @@ use crate::running::{Answer, Running};
 mod honest;
 mod hostile;
 mod process;
+#[path = "../api/running.rs"]
+#[allow(dead_code, reason = "each test binary needs a part of it")]
+mod running;
+
+/// One test at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// How much the daemon may grow under attack, KiB.
 const GROWTH: u64 = 16 << 10;
@@ -53,6 +63,7 @@ async fn gauge(running: &Running, name: &str) -> u64 {
 }
 
 async fn attack(length: Duration) {
+    let _alone = ALONE.lock().await;
     let running = start().await;
     let process = Process::of(running.daemon.pid());
     assert!(process.most_descriptors() > 256, "the soft limit is raised");
@@ -108,7 +119,9 @@ async fn attack(length: Duration) {
     check_answers(&answers);
 
     assert!(served.refused.is_empty(), "{:?}", served.refused);
-    assert!(served.percentile(99) < Duration::from_millis(100));
+    // What the attack costs them: on an idle machine the quiet p99 is 2 ms, on a busy one it is the machine's.
+    let bound = quiet.percentile(99) + Duration::from_millis(100);
+    assert!(served.percentile(99) < bound);
     assert!(most < before + GROWTH, "{before} → {most} KiB");
     assert!(process.descriptors() <= descriptors + LOOSE);
     let open = gauge(&running, "blackbox_api_active_connections").await;
@@ -155,10 +168,7 @@ async fn still_records(running: &Running) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn honest_clients_do_not_notice_hostile_ones() {
-    attack(Duration::from_secs(
-        std::env::var("SECS").map_or(15, |v| v.parse().unwrap()),
-    ))
-    .await;
+    attack(Duration::from_secs(15)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,6 +209,7 @@ async fn upload(from: u8, port: u16) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_of_all_clients_together_are_bounded() {
+    let _alone = ALONE.lock().await;
     let running = start().await;
     let process = Process::of(running.daemon.pid());
     // What it has never done takes memory the first time, for its code alone.
