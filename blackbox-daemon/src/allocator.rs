@@ -1,8 +1,8 @@
 //! The C library's allocator, told to keep little: what clients make us take for a moment must not stay.
 //!
-//! Without this each thread gets a heap of its own, none of which shrinks while anything lives at its end, and the
-//! size from which a block goes straight back to the kernel grows with each large body that is freed (up to 32 MiB,
-//! mallopt(3)). Under attack that was half of the daemon's growth.
+//! By itself it raises the size from which a block goes straight back to the kernel with each large body that is freed
+//! (up to 32 MiB, mallopt(3)), so that later ones stay in its heaps and keep these from shrinking. How many heaps it
+//! has is left to it: with one for all threads, parsing in parallel costs several times the processor time.
 
 /// Blocks of this size, bytes, are given back when freed, and so is as much at a heap's end.
 #[cfg(target_env = "gnu")]
@@ -13,7 +13,6 @@ const LARGE: i32 = 128 << 10;
 #[expect(unsafe_code, reason = "the C library has no other way to be told")]
 pub fn keep_little() {
     for (parameter, value) in [
-        (libc::M_ARENA_MAX, 1),
         (libc::M_MMAP_THRESHOLD, LARGE),
         (libc::M_TRIM_THRESHOLD, LARGE),
     ] {
