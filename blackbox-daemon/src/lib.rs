@@ -4,8 +4,9 @@
 //!
 //! ```text
 //!  kernel rings ─► sources::ebpf    ─┐
-//!  /proc ────────► sources::procfs   │ Feed
-//!  cgroupfs ─────► sources::cgroup   ├───────► recorder ── Window ── Trigger ─► Incident
+//!  /proc ────────► sources::procfs   │
+//!  cgroupfs ─────► sources::cgroup   │ Feed
+//!  API server ───► sources::kube     ├───────► recorder ── Window ── Trigger ─► Incident
 //!  REST ── api ──► sources::sidecar ─┘ bounded,    │                                │ Case: a slice of
 //!          ▲                          loss counted │ status, views                  ▼ sealed segments
 //!          └───────────────────────────────────────┴──► metrics     verdict ◄──► report ─► Formatter

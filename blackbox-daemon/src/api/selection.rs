@@ -150,6 +150,14 @@ impl<'a> Places<'a> {
                 container: reported.container_id.clone(),
                 pod: reported.pod.clone(),
             }),
+            (event, None) if event.kube_pod().is_some() => Arc::new(Whereabouts {
+                path: None,
+                container: match event {
+                    Event::ContainerEnded(ended) => ended.end.container_id.clone(),
+                    _ => None,
+                },
+                pod: event.kube_pod().cloned(),
+            }),
             (_, Some(id)) => {
                 let names = self.names;
                 let place = self.cgroups.entry(id);

@@ -86,7 +86,7 @@ impl App {
         let (feed, intake) = feed::feed();
         let node = recording::node(&config);
         let metrics = Metrics::new(node.clone(), &config.proc_root)?;
-        let sources = Sources::start(&config, kernel, &hierarchies, &feed, &metrics);
+        let sources = Sources::start(&config, kernel, &hierarchies, &feed, (&metrics, &node));
         let parts = Parts {
             config: &config,
             hierarchies: &hierarchies,

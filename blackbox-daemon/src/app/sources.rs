@@ -7,9 +7,11 @@ use crate::clock;
 use crate::config::{Config, Kubernetes};
 use crate::metrics::Metrics;
 use crate::record::{Health, SourceName};
+use crate::report::NodeInfo;
 use crate::sources::cgroup::{CgroupSampler, Hierarchies};
 use crate::sources::ebpf::load::Programs;
 use crate::sources::ebpf::{Reader, hooks_health};
+use crate::sources::kube::{self, Counts};
 use crate::sources::procfs::ProcfsSampler;
 use crate::sources::{Feed, announce, sample_each};
 
@@ -25,7 +27,7 @@ impl Sources {
         kernel: Result<Programs, Health>,
         hierarchies: &Result<Hierarchies, String>,
         feed: &Feed,
-        metrics: &Metrics,
+        (metrics, node): (&Metrics, &NodeInfo),
     ) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let now = clock::boot_now();
@@ -62,13 +64,18 @@ impl Sources {
             }
             Err(error) => announce(SourceName::Cgroup, now, Health::Failed(error.clone()), feed),
         }
-        let kube = match &config.kubernetes {
-            Kubernetes::Off(why) => Health::Disabled((*why).to_owned()),
-            Kubernetes::On => Health::Failed(
-                "this version does not ask the API server; names come from cgroup paths".to_owned(),
-            ),
-        };
-        announce(SourceName::Kube, now, kube, feed);
+        match &config.kubernetes {
+            Kubernetes::Off(why) => {
+                let health = Health::Disabled((*why).to_owned());
+                announce(SourceName::Kube, now, health, feed);
+            }
+            Kubernetes::On => {
+                let counts = Counts::default();
+                metrics.read_kube(counts.clone());
+                let kube = kube::run(kube(config, node), feed.clone(), counts, stop.clone());
+                tasks.spawn(kube);
+            }
+        }
         if config.api.is_none() {
             let why = "no REST API: neither BLACKBOX_API_KEY nor BLACKBOX_API_KEYS_FILE is set";
             announce(
@@ -85,6 +92,17 @@ impl Sources {
     pub(super) async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
+    }
+}
+
+fn kube(config: &Config, node: &NodeInfo) -> kube::Config {
+    kube::Config {
+        node_name: node.name.clone(),
+        access: config.cluster.access.clone(),
+        retry: config.cluster.retry,
+        silence: kube::Config::SILENCE,
+        pending: kube::Config::PENDING,
+        state_dir: config.cluster.state_dir.clone(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::incident::trigger::Rules;
 use crate::metrics;
 use crate::report::format::Format;
 use crate::sources::ebpf::load::Limits;
+use crate::sources::kube;
 use crate::window;
 
 /// v1's default place for reports.
@@ -62,6 +63,8 @@ pub struct Config {
     pub formats: Vec<Format>,
     pub destinations: Vec<DestinationConfig>,
     pub kubernetes: Kubernetes,
+    /// How the API server is reached, if it is.
+    pub cluster: Cluster,
     pub node_name: Option<String>,
     /// `None`: nobody could use it, for there is neither a key nor a cluster.
     pub api: Option<api::Config>,
@@ -73,6 +76,15 @@ pub struct Config {
 pub enum Kubernetes {
     Off(&'static str),
     On,
+}
+
+/// How the API server is reached, and what is remembered of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    pub access: kube::Access,
+    /// First pause before another attempt.
+    pub retry: Duration,
+    pub state_dir: Option<PathBuf>,
 }
 
 /// How late records may come and a turn of the recorder may be; the window holds this much more.
@@ -91,6 +103,7 @@ impl Config {
         let node_name = node_name.filter(|name| !name.is_empty());
         let api = serving::api(&settings, &kubernetes, node_name.as_deref())?;
         let metrics = serving::metrics(&settings);
+        let cluster = serving::cluster(&settings);
         let Settings {
             recording,
             kernel,
@@ -127,6 +140,7 @@ impl Config {
             formats: output.output_formatters.0,
             destinations,
             kubernetes,
+            cluster,
             node_name,
             api,
             metrics,

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::args::{KubernetesMode, Settings};
-use super::{Error, Kubernetes};
+use super::{Cluster, Error, Kubernetes};
 use crate::api;
 use crate::api::auth::{self, tokens};
 use crate::metrics;
+use crate::sources::kube::Access;
 
 pub(super) fn kubernetes(settings: &Settings, environment: &[String]) -> Result<Kubernetes, Error> {
     let in_cluster = environment
@@ -26,6 +27,20 @@ pub(super) fn kubernetes(settings: &Settings, environment: &[String]) -> Result<
             key: "BLACKBOX_API_KEY (or BLACKBOX_API_KEYS_FILE)",
             when: "with Kubernetes",
         }),
+    }
+}
+
+/// How the API server is reached. An empty `KUBECONFIG` is none, as for other clients.
+pub(super) fn cluster(settings: &Settings) -> Cluster {
+    let kubernetes = &settings.kubernetes;
+    let kubeconfig = kubernetes.kubeconfig.clone();
+    Cluster {
+        access: Access {
+            kubeconfig: kubeconfig.filter(|path| !path.as_os_str().is_empty()),
+            timeout: kubernetes.k8s_timeout,
+        },
+        retry: kubernetes.k8s_retry_interval,
+        state_dir: settings.recording.state_dir.clone(),
     }
 }
 

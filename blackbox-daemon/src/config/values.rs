@@ -178,6 +178,21 @@ pub fn non_empty(text: &str) -> Result<String, String> {
     }
 }
 
+/// The key in the manifests, which everybody knows.
+pub const PLACEHOLDER_KEY: &str = "CHANGE-ME";
+
+/// The API's key: one that only its clients know.
+pub fn api_key(text: &str) -> Result<String, String> {
+    match text.trim() {
+        PLACEHOLDER_KEY => Err(
+            "that is the placeholder of the manifests: put a key of your own in its place (in Kubernetes, into the \
+             Secret blackbox-daemon-config)"
+                .to_owned(),
+        ),
+        _ => non_empty(text),
+    }
+}
+
 /// The path of a URL.
 pub fn url_path(text: &str) -> Result<String, String> {
     match text.starts_with('/') && !text.contains(char::is_whitespace) {
@@ -226,6 +241,16 @@ mod tests {
         assert!(byte_size("32MB").is_err());
         assert!(ring_bytes("12MiB").is_err());
         assert_eq!(ring_bytes("16MiB"), Ok(16 << 20));
+    }
+
+    #[test]
+    fn the_key_everybody_knows_is_none() {
+        assert_eq!(api_key("0f3a"), Ok("0f3a".to_owned()));
+        assert!(api_key(" ").is_err());
+        // A Secret made with `echo` has a line end.
+        for key in [PLACEHOLDER_KEY, "CHANGE-ME\n"] {
+            assert!(api_key(key).unwrap_err().contains("placeholder"), "{key}");
+        }
     }
 
     #[test]

@@ -3,14 +3,18 @@
 //! Fed by the walk at start and by lifecycle records, so a name is known before anything runs inside and
 //! stays known as long as the window can speak of it. Pure: no file is read here.
 
+mod cluster;
 mod place;
 mod pods;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use self::cluster::{Cluster, Leavings};
 use self::pods::{Claim, Pods, Seen};
-use crate::record::{BootTime, CgroupId, Event, PodName, ProcessKey, Record};
+use crate::record::{
+    BootTime, CgroupId, ContainerFacts, Event, PodFacts, PodName, ProcessKey, Record,
+};
 pub use place::Place;
 pub use pods::Named;
 
@@ -29,7 +33,10 @@ pub struct Known {
 pub struct Names {
     cgroups: Arc<HashMap<CgroupId, Known>>,
     exes: Arc<HashMap<ProcessKey, String>>,
+    /// What sidecars say …
     pods: Arc<Pods>,
+    /// … and what the API server says, which counts more.
+    cluster: Arc<Cluster>,
 }
 
 impl Names {
@@ -64,23 +71,64 @@ impl Names {
         })
     }
 
-    /// The cgroups of a pod's containers, as far as its sidecars have proven or named them.
+    /// The cgroups of a pod's containers, as far as the API server has told, or its sidecars have proven or named them.
     #[must_use]
     pub fn cgroups_of_pod(&self, pod: &PodName) -> Vec<CgroupId> {
-        self.cgroups_where(|place| self.pods.of(place).is_some_and(|named| named.pod == pod))
+        self.cgroups_where(|place| self.pod_at(place).is_some_and(|named| named.pod == pod))
     }
 
-    /// The pod that a cgroup belongs to, if a sidecar of it has proven it, or named the container or another one of
-    /// the pod.
+    /// What the API server says of the pod that a cgroup belongs to.
+    #[must_use]
+    pub fn pod_facts(&self, id: CgroupId) -> Option<&PodFacts> {
+        let facts = self.cluster.of(&self.cgroup(id)?.place);
+        facts.map(AsRef::as_ref)
+    }
+
+    /// What the API server says of the pod with this uid: the API's, or the one in its cgroups' paths.
+    #[must_use]
+    pub fn pod_by_uid(&self, uid: &str) -> Option<&PodFacts> {
+        self.cluster.pod(uid).map(AsRef::as_ref)
+    }
+
+    /// What the API server says of the pods with this name: the present one, and those before it that are remembered.
+    pub fn pods_named<'a>(&'a self, pod: &'a PodName) -> impl Iterator<Item = &'a PodFacts> {
+        self.cluster.named(pod).map(AsRef::as_ref)
+    }
+
+    /// What the API server says of a container, with its pod. The container may have been restarted since: then its
+    /// facts are those of its newest instance.
+    #[must_use]
+    pub fn container_facts(&self, id: CgroupId) -> Option<(&PodFacts, &ContainerFacts)> {
+        self.container_by_id(self.cgroup(id)?.place.container_id()?)
+    }
+
+    /// The same, by the container's id.
+    #[must_use]
+    pub fn container_by_id(&self, container: &str) -> Option<(&PodFacts, &ContainerFacts)> {
+        self.cluster.container(container)
+    }
+
+    /// The pod at a place: the API server's word first.
+    fn pod_at(&self, place: &Place) -> Option<Named<'_>> {
+        let told = self.cluster.of(place);
+        let told = told.map(|facts| Named {
+            pod: &facts.pod,
+            proven: true,
+        });
+        told.or_else(|| self.pods.of(place))
+    }
+
+    /// The pod that a cgroup belongs to, if the API server has told, a sidecar of it has proven it, or named the
+    /// container or another one of the pod.
     #[must_use]
     pub fn pod_of(&self, id: CgroupId) -> Option<Named<'_>> {
         let place = &self.cgroup(id)?.place;
-        self.pods.of(place).or_else(|| {
+        self.pod_at(place).or_else(|| {
             let uid = place.pod_uid()?;
             let mut siblings = self
                 .places()
                 .filter(|(_, other)| other.pod_uid() == Some(uid));
-            siblings.find_map(|(_, other)| self.pods.of(other))
+            siblings.find_map(|(_, other)| self.pod_at(other))
         })
     }
 
@@ -111,6 +159,8 @@ pub struct Identities {
     processes_gone: VecDeque<(BootTime, ProcessKey)>,
     /// When each sidecar was last heard of.
     seen: Seen,
+    /// Pods and containers that are gone.
+    leavings: Leavings,
 }
 
 impl Identities {
@@ -143,6 +193,9 @@ impl Identities {
             (Event::Telemetry(telemetry), ..) => {
                 self.hear(Claim::of(telemetry), record.at);
             }
+            (Event::Pod(_) | Event::PodCondition(_), ..) => {
+                self.leavings.observe(&mut self.names.cluster, record);
+            }
             (Event::Exit(_), _, Some(process)) if self.names.exes.contains_key(&process.key) => {
                 self.processes_gone.push_back((record.at, process.key));
             }
@@ -168,6 +221,8 @@ impl Identities {
 
     /// Forgets what was gone, or last heard of, before `horizon`.
     pub fn forget_before(&mut self, horizon: BootTime) {
+        self.leavings
+            .forget_before(&mut self.names.cluster, horizon);
         if self.seen.take_silent(horizon) {
             let seen = &self.seen;
             Arc::make_mut(&mut self.names.pods).retain(seen);

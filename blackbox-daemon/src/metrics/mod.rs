@@ -9,6 +9,7 @@ mod connections;
 mod destinations;
 mod families;
 mod instruments;
+mod kube;
 mod node;
 mod page;
 mod process;
@@ -32,10 +33,11 @@ use self::process::OwnProcess;
 pub use self::requests::observe;
 pub use self::timed::Timed;
 use crate::api::server::Connections;
-use crate::clock;
+use crate::clock::{self, WallOffset};
 use crate::destinations::Destinations;
 use crate::recorder::status::Handle;
 use crate::report::NodeInfo;
+use crate::sources::kube::Counts;
 
 /// Where metrics are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,7 @@ struct Inner {
     destinations: OnceLock<Destinations>,
     programs: OnceLock<Vec<(&'static str, OwnedFd)>>,
     connections: OnceLock<Arc<Connections>>,
+    kube: OnceLock<Counts>,
 }
 
 impl Metrics {
@@ -77,6 +80,7 @@ impl Metrics {
             destinations: OnceLock::new(),
             programs: OnceLock::new(),
             connections: OnceLock::new(),
+            kube: OnceLock::new(),
         })))
     }
 
@@ -101,6 +105,11 @@ impl Metrics {
         self.0.connections.get_or_init(|| connections);
     }
 
+    /// Shows what the kube source asked and heard. The first counts given count.
+    pub fn read_kube(&self, counts: Counts) {
+        self.0.kube.get_or_init(|| counts);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -120,6 +129,9 @@ impl Metrics {
         }
         if let Some(connections) = inner.connections.get() {
             connections::collect(&mut families, connections);
+        }
+        if let Some(counts) = inner.kube.get() {
+            kube::collect(&mut families, &counts.read(), WallOffset::now());
         }
         if let Some(programs) = inner.programs.get() {
             programs::collect(&mut families, inner.process.root(), programs);

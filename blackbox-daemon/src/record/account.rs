@@ -22,13 +22,21 @@ pub enum Class {
     Telemetry,
     /// Incidents that sidecars reported.
     Reported,
+    /// What pods are, by the API server.
+    Pod,
+    /// Ends of containers, by the API server.
+    ContainerEnded,
+    /// What came to be so with pods, by the API server.
+    PodCondition,
+    /// The cluster's own events about this node and its pods.
+    KubeEvent,
     /// What the recorder says of itself: tallies, gaps, source states.
     Recorder,
 }
 
 impl Class {
     /// Every class, in the order reports list them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Exec,
         Self::Exit,
         Self::Signal,
@@ -40,6 +48,10 @@ impl Class {
         Self::CgroupSample,
         Self::Telemetry,
         Self::Reported,
+        Self::Pod,
+        Self::ContainerEnded,
+        Self::PodCondition,
+        Self::KubeEvent,
         Self::Recorder,
     ];
 
@@ -58,6 +70,10 @@ impl Class {
             Self::CgroupSample => "cgroup_sample",
             Self::Telemetry => "telemetry",
             Self::Reported => "reported",
+            Self::Pod => "pod",
+            Self::ContainerEnded => "container_ended",
+            Self::PodCondition => "pod_condition",
+            Self::KubeEvent => "kube_event",
             Self::Recorder => "recorder",
         }
     }
@@ -72,6 +88,10 @@ impl Class {
             | Self::Oom
             | Self::CgroupLifecycle
             | Self::Reported
+            | Self::Pod
+            | Self::ContainerEnded
+            | Self::PodCondition
+            | Self::KubeEvent
             | Self::Recorder => LaneName::Decisive,
             Self::FailedCall
             | Self::CallCounts

@@ -5,6 +5,7 @@
 
 mod account;
 mod kernel;
+mod kube;
 mod sample;
 mod sidecar;
 mod subject;
@@ -19,6 +20,11 @@ pub use account::{Class, Gap, Health, LaneName, LossCause, SourceName, SourceSta
 pub use kernel::{
     CallCounts, Exec, Exit, FailedCall, KernelTally, MemoryLevel, Oom, Signal, SignalSent,
     TallyRow, WaitStatus,
+};
+pub use kube::{
+    Condition, ContainerEnded, ContainerFacts, ContainerKind, ContainerState, Deletion, Disruption,
+    End, KubeEvent, Owner, Phase, PodCondition, PodFacts, PodIdentity, Qos, Resources,
+    RestartPolicy, WaitCause,
 };
 pub use sample::{
     CgroupSample, CpuTimes, CpuUsage, DiskCounters, IoCounters, MemoryUse, NetworkCounters,
@@ -148,6 +154,14 @@ pub enum Event {
     Telemetry(Box<Telemetry>),
     /// An incident that a sidecar reported.
     Reported(Box<Reported>),
+    /// A pod of this node, as it is from now on.
+    Pod(Box<PodFacts>),
+    /// An instance of a container ended, by the kubelet's word.
+    ContainerEnded(Box<ContainerEnded>),
+    /// Something came to be so with a pod.
+    PodCondition(Box<PodCondition>),
+    /// One of the cluster's own events.
+    KubeEvent(Box<KubeEvent>),
     /// What the kernel programs counted since they were loaded.
     KernelTally(KernelTally),
     /// Records that are missing.
@@ -157,6 +171,30 @@ pub enum Event {
 }
 
 impl Event {
+    /// The pod that a statement of the API server is about.
+    #[must_use]
+    pub fn kube_pod(&self) -> Option<&PodName> {
+        match self {
+            Self::Pod(facts) => Some(&facts.pod),
+            Self::ContainerEnded(ended) => Some(&ended.pod.pod),
+            Self::PodCondition(condition) => Some(&condition.pod.pod),
+            Self::KubeEvent(event) => event.pod.as_ref().map(|of| &of.pod),
+            _ => None,
+        }
+    }
+
+    /// The uid of that pod.
+    #[must_use]
+    pub fn kube_uid(&self) -> Option<&str> {
+        match self {
+            Self::Pod(facts) => Some(&facts.uid),
+            Self::ContainerEnded(ended) => Some(&ended.pod.uid),
+            Self::PodCondition(condition) => Some(&condition.pod.uid),
+            Self::KubeEvent(event) => event.pod.as_ref().map(|of| &*of.uid),
+            _ => None,
+        }
+    }
+
     /// The class it is counted under.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -177,6 +215,10 @@ impl Event {
             Self::Cgroup(_) => Class::CgroupSample,
             Self::Telemetry(_) => Class::Telemetry,
             Self::Reported(_) => Class::Reported,
+            Self::Pod(_) => Class::Pod,
+            Self::ContainerEnded(_) => Class::ContainerEnded,
+            Self::PodCondition(_) => Class::PodCondition,
+            Self::KubeEvent(_) => Class::KubeEvent,
             Self::KernelTally(_) | Self::Gap(_) | Self::Source(_) => Class::Recorder,
         }
     }

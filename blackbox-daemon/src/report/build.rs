@@ -51,7 +51,7 @@ pub fn build(case: &Case) -> Report {
         failed_calls: failed_calls(case, &bulk),
         completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),
-        pod: cast.pod(),
+        pod: cast.pod(&case.names),
         containers: cast.containers,
         telemetry: telemetry.into_iter().map(|(_, entry)| entry).collect(),
         generated_at: case.wall.wall(case.closed),

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::case::Case;
-use super::{ContainerInfo, PodInfo, Role};
+use super::{ContainerInfo, OwnerInfo, PodInfo, Role};
 use crate::identity::{Names, Place};
-use crate::record::{CgroupId, Event, Oom, PodName, Record, Reported, Submission, same_container};
+use crate::record::{
+    CgroupId, Event, Oom, PodFacts, PodName, Record, Reported, Submission, same_container,
+};
 use crate::verdict::Scene;
 
 /// The cgroups and the pod that play a part.
@@ -15,6 +17,8 @@ pub(super) struct Cast {
     ids: BTreeSet<CgroupId>,
     /// The pod it is about, by name.
     pub(super) pod: Option<PodName>,
+    /// Its cgroups have another uid than the API server gives it.
+    pod_is_static: bool,
     /// That it is this pod is only what its sidecar says.
     pub(super) pod_is_claimed: bool,
     pub(super) containers: Vec<ContainerInfo>,
@@ -75,6 +79,9 @@ impl Cast {
                 containers.push(info);
             }
         }
+        let first = containers.first().and_then(|info| info.pod_uid.as_deref());
+        let told = first.and_then(|uid| names.pod_by_uid(uid));
+        let pod_is_static = told.is_some_and(|facts| facts.static_uid.as_deref() == first);
         let ids = |wanted: &dyn Fn(&ContainerInfo) -> bool| {
             let wanted = containers.iter().filter(|info| wanted(info));
             wanted.map(|info| CgroupId(info.cgroup_id)).collect()
@@ -83,6 +90,7 @@ impl Cast {
             subjects: ids(&|info| info.role == Role::Subject),
             ids: ids(&|_| true),
             pod: None,
+            pod_is_static,
             pod_is_claimed: false,
             containers,
         }
@@ -101,6 +109,7 @@ impl Cast {
                 Some(pod) => reported.pod.as_ref() == Some(pod),
                 None => self.speaks_of(reported.container_id.as_deref(), &reported.submission),
             },
+            (event, _) if event.kube_pod().is_some() => self.is_told_of(event),
             (_, None) => true,
             // The other players' lives matter, their calls do not.
             (Event::FailedCall(_) | Event::CallCounts(_), Some(id)) => own(id),
@@ -127,14 +136,50 @@ impl Cast {
         self.containers.iter().any(fits)
     }
 
-    pub(super) fn pod(&self) -> Option<PodInfo> {
+    /// Whether the API server's word is about the pod: by uid where both are known, for a name may come again.
+    fn is_told_of(&self, event: &Event) -> bool {
+        let own = self
+            .containers
+            .first()
+            .and_then(|info| info.pod_uid.as_deref());
+        let static_uid = match event {
+            Event::Pod(facts) => facts.static_uid.as_deref(),
+            _ => None,
+        };
+        match (own, event.kube_uid()) {
+            (Some(own), uid @ Some(_)) if uid == Some(own) || static_uid == Some(own) => true,
+            // A static pod's other records carry the API's uid only; its name is the node's to give.
+            (Some(_), Some(_)) if !self.pod_is_static => false,
+            _ => self.pod.is_some() && self.pod.as_ref() == event.kube_pod(),
+        }
+    }
+
+    pub(super) fn pod(&self, names: &Names) -> Option<PodInfo> {
         let uid = self.containers.first().and_then(|c| c.pod_uid.clone());
+        let facts = match (&uid, &self.pod) {
+            (Some(uid), _) => names.pod_by_uid(uid),
+            (None, Some(pod)) => names.pods_named(pod).find(|facts| facts.deletion.is_none()),
+            (None, None) => None,
+        };
         (uid.is_some() || self.pod.is_some()).then(|| PodInfo {
             uid,
             name: self.pod.as_ref().map(|pod| pod.name.clone()),
             namespace: self.pod.as_ref().map(|pod| pod.namespace.clone()),
+            owners: facts.map(owners).unwrap_or_default(),
+            qos: facts
+                .and_then(|facts| facts.qos)
+                .map(|qos| qos.name().to_owned()),
         })
     }
+}
+
+fn owners(facts: &PodFacts) -> Vec<OwnerInfo> {
+    let owners = facts.owners.iter().map(|owner| OwnerInfo {
+        kind: owner.kind.clone(),
+        name: owner.name.clone(),
+        inferred: owner.uid.is_none(),
+    });
+    owners.collect()
 }
 
 fn oom_of<'a>(record: &'a Record, scene: &Scene<'_>) -> Option<&'a Oom> {
@@ -153,6 +198,7 @@ fn oom_of<'a>(record: &'a Record, scene: &Scene<'_>) -> Option<&'a Oom> {
 
 fn container(role: Role, id: CgroupId, names: &Names) -> ContainerInfo {
     let known = names.cgroup(id);
+    let told = names.container_facts(id).map(|(_, container)| container);
     let (container_id, pod_uid, unit) = match known.map(|known| &known.place) {
         Some(Place::Container { id, pod_uid }) => (Some(id.clone()), pod_uid.clone(), None),
         Some(Place::Unit(unit)) => (None, None, Some(unit.clone())),
@@ -166,5 +212,9 @@ fn container(role: Role, id: CgroupId, names: &Names) -> ContainerInfo {
         unit,
         cgroup_path: known.map(|known| known.path.clone()),
         cgroup_id: id.0,
+        container_name: told.map(|told| told.name.clone()),
+        // A restarted container may have another image by now; the pod's spec is then another one too.
+        image: told.and_then(|told| told.image.clone()),
+        image_digest: told.and_then(|told| told.image_digest.clone()),
     }
 }

@@ -207,6 +207,22 @@ pub struct PodInfo {
     pub name: Option<String>,
     #[schema(required = true)]
     pub namespace: Option<String>,
+    /// Who made it, nearest first, as far as the API server has told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<OwnerInfo>,
+    /// `Guaranteed`, `Burstable` or `BestEffort`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
+}
+
+/// An object that made another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OwnerInfo {
+    #[schema(example = "Deployment")]
+    pub kind: String,
+    pub name: String,
+    /// Nobody said so: a Deployment is inferred from the name of its ReplicaSet.
+    pub inferred: bool,
 }
 
 /// Which part a cgroup plays in an incident.
@@ -233,6 +249,13 @@ pub struct ContainerInfo {
     pub name: String,
     #[schema(required = true)]
     pub container_id: Option<String>,
+    /// What its pod calls it, as far as the API server has told; so its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
     #[schema(required = true)]
     pub pod_uid: Option<String>,
     #[schema(required = true)]

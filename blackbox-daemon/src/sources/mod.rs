@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod ebpf;
 pub mod feed;
+pub mod kube;
 pub mod procfs;
 pub mod sidecar;
 

@@ -3,6 +3,7 @@
 mod completeness;
 mod deaths;
 mod incidents;
+mod kube;
 mod sidecars;
 mod slices;
 #[path = "../support/mod.rs"]

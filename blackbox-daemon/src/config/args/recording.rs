@@ -58,6 +58,9 @@ pub struct Recording {
         value_parser = clap::value_parser!(u8).range(1..=100)
     )]
     pub window_share_percent: u8,
+    /// Directory for what must survive a restart: which crashes of pods were recorded. Without it, that is forgotten.
+    #[arg(long, env = "BLACKBOX_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Where proc is mounted.
     #[arg(long, env = "BLACKBOX_PROC_ROOT", default_value = "/proc")]
     pub proc_root: PathBuf,

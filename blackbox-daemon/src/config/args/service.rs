@@ -60,7 +60,7 @@ pub struct Api {
     )]
     pub api_port: u16,
     /// Key that clients send as a bearer token; it allows everything. With Kubernetes this or a file is required.
-    #[arg(long, env = "BLACKBOX_API_KEY", value_parser = values::non_empty)]
+    #[arg(long, env = "BLACKBOX_API_KEY", value_parser = values::api_key)]
     pub api_key: Option<String>,
     /// JSON file of named keys with scopes; read again when it changes.
     #[arg(long, env = "BLACKBOX_API_KEYS_FILE")]

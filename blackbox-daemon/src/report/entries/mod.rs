@@ -90,7 +90,10 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
         }
         event => {
             let sentence = words::printable(&sentence(record, names));
-            made.add(kind(event), name(event), Value::from(sentence), &[]);
+            let pod = event.kube_pod();
+            let tags = pod.map(|pod| [("namespace", &*pod.namespace), ("pod_name", &*pod.name)]);
+            let tags: &[_] = tags.as_ref().map_or(&[], |tags| tags);
+            made.add(kind(event), name(event), Value::from(sentence), tags);
         }
     }
     made.entries
@@ -100,9 +103,14 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
 fn kind(event: &Event) -> EntryKind {
     match event {
         Event::Oom(_) => EntryKind::Memory,
-        Event::Gap(_) | Event::Source(_) | Event::KernelTally(_) | Event::Reported(_) => {
-            EntryKind::Custom
-        }
+        Event::Gap(_)
+        | Event::Source(_)
+        | Event::KernelTally(_)
+        | Event::Reported(_)
+        | Event::Pod(_)
+        | Event::ContainerEnded(_)
+        | Event::PodCondition(_)
+        | Event::KubeEvent(_) => EntryKind::Custom,
         _ => EntryKind::Process,
     }
 }
@@ -120,6 +128,10 @@ fn name(event: &Event) -> &'static str {
         Event::Gap(_) => "records_lost",
         Event::Source(_) => "source_state",
         Event::Reported(_) => "incident_reported",
+        Event::Pod(_) => "pod",
+        Event::ContainerEnded(_) => "container_ended",
+        Event::PodCondition(_) => "pod_condition",
+        Event::KubeEvent(_) => "kube_event",
         _ => "sample",
     }
 }

@@ -172,8 +172,11 @@ fn memory(root: &Path) -> Result<Event, Error> {
     }))
 }
 
+/// The interfaces of the first process's network namespace, which is the node's: `net` is the reader's own, and that is
+/// a pod's in a pod. Where the first process is hidden, the reader's.
 fn network(root: &Path) -> Result<Event, Error> {
-    let InterfaceDeviceStatus(devices) = read_as(root, "net/dev")?;
+    let InterfaceDeviceStatus(devices) =
+        read_as(root, "1/net/dev").or_else(|_| read_as(root, "net/dev"))?;
     let mut interfaces: Vec<_> = devices
         .into_values()
         .filter(|device| device.name != "lo")
@@ -269,6 +272,16 @@ mod tests {
         assert_eq!(names, ["eth0", "eth1"]);
         assert_eq!((interfaces[0].rx_bytes, interfaces[0].rx_errors), (299, 1));
         assert_eq!((interfaces[0].tx_bytes, interfaces[0].tx_errors), (476, 2));
+    }
+
+    #[test]
+    fn interfaces_are_the_nodes_not_those_of_the_daemons_pod() {
+        let node = NET.replace("eth", "ens");
+        let root = root_with(&[("net/dev", NET), ("1/net/dev", &node)]);
+        let Ok(Event::NodeNetwork(NodeNetwork { interfaces })) = network(root.path()) else {
+            panic!("no network record");
+        };
+        assert_eq!(interfaces[0].name, "ens0");
     }
 
     #[test]

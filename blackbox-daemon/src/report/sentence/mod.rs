@@ -1,6 +1,8 @@
 //! Records as sentences, for evidence and for entries that are no measurement. Executables are named where a
 //! program starts and where somebody sends a signal; elsewhere name and pid are enough.
 
+mod kube;
+
 use crate::identity::Names;
 use crate::record::{Event, Health, Record};
 use crate::words;
@@ -82,6 +84,10 @@ pub fn sentence(record: &Record, names: &Names) -> String {
                 reported.message
             )
         }
+        Event::Pod(facts) => kube::pod(facts),
+        Event::ContainerEnded(ended) => kube::ended(ended),
+        Event::PodCondition(condition) => kube::condition(condition),
+        Event::KubeEvent(event) => kube::event(event),
         Event::Gap(gap) => {
             format!(
                 "{} {} records lost: {}",
