@@ -1,4 +1,4 @@
-//! `cargo xtask check`: formatting, lints and documentation. Needs no BPF toolchain.
+//! `cargo xtask check`: formatting, manifests, lints and documentation. Needs no BPF toolchain.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
+use crate::manifests;
 
 /// `cargo xtask check`.
 #[derive(clap::Args, Debug)]
@@ -29,6 +30,7 @@ pub fn run(_options: &Options) -> Result<ExitCode> {
         let fuzz = ["--manifest-path", "blackbox-daemon/fuzz/Cargo.toml"];
         exec::run(cargo().arg("fmt").args(fuzz).arg("--check"))
     })?;
+    step("check: manifests", manifests::check)?;
     step("check: lints", || {
         exec::run(
             cargo()

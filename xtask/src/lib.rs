@@ -8,15 +8,18 @@ mod output;
 pub mod timing;
 
 pub mod prometheus;
+pub mod renderers;
 pub mod runtimes;
 pub mod schemathesis;
 pub mod setup;
 mod test_tools;
 mod toolchain;
+mod tools;
 
 pub mod build_ebpf;
 pub mod check;
 mod fuzz;
+pub mod manifests;
 pub mod test;
 
 pub mod deaths;

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build_ebpf, check, demo, setup, test};
+use xtask::{build_ebpf, check, demo, manifests, setup, test};
 
 /// BlackBox's development commands.
 #[derive(Parser)]
@@ -23,8 +23,10 @@ enum Task {
     Setup(setup::Options),
     /// Build the kernel object that the daemon embeds.
     BuildEbpf(build_ebpf::Options),
-    /// Formatting, lints and documentation; warnings are errors.
+    /// Formatting, manifests, lints and documentation; warnings are errors.
     Check(check::Options),
+    /// Write the manifest for Kubernetes from the kustomize base.
+    Manifests(manifests::Options),
     /// Every test, with the root tests where root and BPF are available.
     Test(test::Options),
     /// Stage deaths, and compare each report with the truth.
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Task::Setup(options) => setup::run(&options),
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Check(options) => check::run(&options),
+        Task::Manifests(options) => manifests::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Demo(options) => demo::run(&options),
     };

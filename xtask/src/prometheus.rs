@@ -2,16 +2,15 @@
 //!
 //! What is missing is taken from Debian's package, unpacked and not installed, so that no service starts.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::cargo::workspace_root;
 use crate::exec::{self, step};
 use crate::setup::apt_get;
+use crate::tools::{self, program};
 
 /// The Debian package that has both.
 const PACKAGE: &str = "prometheus";
@@ -36,15 +35,6 @@ pub fn find() -> Result<Prometheus> {
     })
 }
 
-fn program(name: &str) -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain([tools().join("usr/bin")])
-        .map(|folder| folder.join(name))
-        .find(|candidate| candidate.is_file())
-        .with_context(|| format!("{name} is missing: run `cargo xtask setup`"))
-}
-
 /// Finds both programs, unpacking Debian's package into `target/tools` when one is missing.
 ///
 /// # Errors
@@ -58,7 +48,7 @@ pub(crate) fn ensure() -> Result<Prometheus> {
         "missing, and there is no apt-get: prometheus and promtool"
     );
     step("setup: unpacking prometheus and promtool", || {
-        unpack(&tools())
+        unpack(&tools::folder())
     })?;
     find()
 }
@@ -78,9 +68,4 @@ fn unpack(tools: &Path) -> Result<()> {
         exec::run(Command::new("dpkg").arg("-x").arg(&file).arg(tools))?;
     }
     fs::remove_dir_all(&packages).with_context(|| packages.display().to_string())
-}
-
-/// Where it is unpacked: the same place for every target directory.
-fn tools() -> PathBuf {
-    workspace_root().join("target/tools")
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::setup::install;
-use crate::{prometheus, runtimes, schemathesis};
+use crate::{prometheus, renderers, runtimes, schemathesis};
 
 /// A tool, or what comes together.
 pub(crate) struct TestTool {
@@ -14,7 +14,7 @@ pub(crate) struct TestTool {
 }
 
 /// All of them.
-pub(crate) const ALL: [TestTool; 3] = [
+pub(crate) const ALL: [TestTool; 4] = [
     TestTool {
         tests: "metrics, alerts and the dashboard",
         ensure: || prometheus::ensure().map(|found| found.server.display().to_string()),
@@ -22,6 +22,10 @@ pub(crate) const ALL: [TestTool; 3] = [
     TestTool {
         tests: "the API's description",
         ensure: || schemathesis::ensure().map(|found| found.st.display().to_string()),
+    },
+    TestTool {
+        tests: "deployments",
+        ensure: || renderers::ensure().map(|found| found.helm.display().to_string()),
     },
     TestTool {
         tests: "the examples for sidecars",

@@ -1,0 +1,117 @@
+//! What the daemon is allowed, spelt out a second time: a line that widens it has to be written here too.
+
+use serde_json::{Value, json};
+
+use crate::objects::{container, deployments, find, kustomize, plain};
+
+#[test]
+fn the_container_has_two_capabilities() {
+    assert_eq!(
+        container(&plain())["securityContext"],
+        json!({
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"], "add": ["BPF", "PERFMON"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        })
+    );
+}
+
+#[test]
+fn privileged_is_what_an_api_server_accepts() {
+    let objects = kustomize(&deployments("kustomize/overlays/privileged"));
+    assert_eq!(
+        container(&objects)["securityContext"],
+        json!({
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "readOnlyRootFilesystem": true,
+            "privileged": true,
+        })
+    );
+}
+
+#[test]
+fn no_namespace_of_the_host() {
+    let objects = plain();
+    let set = find(&objects, "DaemonSet", "blackbox-daemon");
+    let pod = set["spec"]["template"]["spec"].as_object().unwrap();
+    for field in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
+        assert!(!pod.contains_key(field), "{field}");
+    }
+    assert!(
+        !container(&objects)["ports"]
+            .to_string()
+            .contains("hostPort")
+    );
+}
+
+#[test]
+fn of_the_host_only_reports_can_be_written() {
+    let objects = plain();
+    let set = find(&objects, "DaemonSet", "blackbox-daemon");
+    let volumes = set["spec"]["template"]["spec"]["volumes"]
+        .as_array()
+        .unwrap();
+    let path = |name: &Value| {
+        let volume = volumes.iter().find(|volume| volume["name"] == *name);
+        volume.unwrap()["hostPath"]["path"].as_str().unwrap()
+    };
+    let mounts = container(&objects)["volumeMounts"].as_array().unwrap();
+    assert_eq!(mounts.len(), volumes.len());
+    let mut mounted: Vec<_> = mounts
+        .iter()
+        .map(|mount| (path(&mount["name"]), mount["readOnly"] == true))
+        .collect();
+    mounted.sort_unstable();
+    assert_eq!(
+        mounted,
+        [
+            ("/proc", true),
+            ("/sys/fs/cgroup", true),
+            ("/var/log/blackbox", false),
+            ("/var/log/pods", true),
+        ]
+    );
+}
+
+#[test]
+fn it_reads_pods_events_and_its_node_and_checks_tokens() {
+    let objects = plain();
+    assert_eq!(
+        find(&objects, "ClusterRole", "blackbox-daemon")["rules"],
+        json!([
+            {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+            {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        ])
+    );
+    let roles = objects
+        .iter()
+        .filter(|object| object["kind"].as_str().unwrap().contains("Role"));
+    assert_eq!(roles.count(), 2, "one role and its binding");
+    let binding = find(&objects, "ClusterRoleBinding", "blackbox-daemon");
+    assert_eq!(binding["roleRef"]["name"], "blackbox-daemon");
+    assert_eq!(
+        binding["subjects"],
+        json!([{"kind": "ServiceAccount", "name": "blackbox-daemon", "namespace": "blackbox"}])
+    );
+}
+
+#[test]
+fn nothing_but_its_own_end_restarts_it_and_nothing_displaces_it() {
+    let objects = plain();
+    let container = container(&objects);
+    assert!(container.get("livenessProbe").is_none());
+    assert!(container.get("startupProbe").is_none());
+    assert_eq!(
+        container["readinessProbe"]["httpGet"],
+        json!({"path": "/api/v1/health", "port": "api"})
+    );
+    let pod = &find(&objects, "DaemonSet", "blackbox-daemon")["spec"]["template"]["spec"];
+    assert_eq!(pod["priorityClassName"], "system-node-critical");
+    assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
+    assert_eq!(pod["terminationGracePeriodSeconds"], 10);
+}
