@@ -35,14 +35,21 @@ pub struct SignalFacts {
 }
 const _: () = assert!(size_of::<SignalFacts>() == 88);
 
-/// A signal was sent and not ignored (tracepoint `signal_generate`). The header's subject is the target.
+/// The target handles it itself.
+pub const EFFECT_HANDLED: u32 = 0;
+/// The target would die of it: default action, and that action is to terminate.
+pub const EFFECT_FATAL: u32 = 1;
+/// The kernel dropped it: the target ignores it, or is the first process of its pid namespace and has no handler.
+pub const EFFECT_IGNORED: u32 = 2;
+
+/// A signal was sent (tracepoint `signal_generate`). The header's subject is the target.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SignalRecord {
     pub header: Header,
     pub facts: SignalFacts,
-    /// 1 when the target would die of it: default action, and that action is to terminate.
-    pub fatal: u32,
+    /// One of `EFFECT_HANDLED`, `EFFECT_FATAL`, `EFFECT_IGNORED`.
+    pub effect: u32,
     /// Unused, zero.
     pub pad: u32,
 }

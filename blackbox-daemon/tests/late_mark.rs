@@ -94,9 +94,10 @@ fn report(first: Event, second: Event) -> Report {
     };
     let mut core = Core::new(config, [(CGROUP, "/box".to_owned())]);
     let now = BootTime(6 * SECOND);
-    core.take(&of_victim(5 * SECOND + 1, first), now);
-    core.take(&of_victim(5 * SECOND + 2, second), now);
-    let closed = core.turn(BootTime(9 * SECOND), WallOffset::from_nanos(0), false);
+    let wall = WallOffset::from_nanos(0);
+    core.take(&of_victim(5 * SECOND + 1, first), now, wall);
+    core.take(&of_victim(5 * SECOND + 2, second), now, wall);
+    let closed = core.turn(BootTime(9 * SECOND), wall, false);
     assert_eq!(closed.len(), 1);
     build(&closed[0])
 }

@@ -1,7 +1,8 @@
 //! Signals as they are sent (`signal_generate`): who, to whom, and for faults where.
 //!
-//! Kept: what can end a process. Skipped: what the target ignores, signals whose default is harmless, and
-//! signals the target handles itself, except those people send to stop a process (TERM, INT, HUP, QUIT).
+//! Kept: what can end a process. Skipped: signals whose default is harmless, and signals the target handles itself, except
+//! those people send to stop a process (TERM, INT, HUP, QUIT). What the target ignores is skipped too, except TERM: the
+//! first process of a container ignores it when it has no handler, and is killed when its grace period is over.
 
 use aya_ebpf::{
     helpers::generated::bpf_task_pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext,
@@ -9,7 +10,9 @@ use aya_ebpf::{
 use blackbox_common::{
     ABSENT_U64,
     header::Kind,
-    signal::{SI_KERNEL, SI_USER, SignalFacts, SignalRecord},
+    signal::{
+        EFFECT_FATAL, EFFECT_HANDLED, EFFECT_IGNORED, SI_KERNEL, SI_USER, SignalFacts, SignalRecord,
+    },
 };
 
 use crate::{
@@ -42,14 +45,20 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     let info: u64 = ctx.arg(1);
     let target: *const u8 = ctx.arg(2);
     let result: i32 = ctx.arg(4);
-    if result == RESULT_IGNORED || harmless(sig) {
+    let ignored = result == RESULT_IGNORED;
+    if harmless(sig) || (ignored && sig != SIGTERM) {
         return 0;
     }
     let target = Task(Ptr(target));
-    let fatal = sig == SIGKILL || handler(target, sig) == Some(0);
+    let fatal = !ignored && (sig == SIGKILL || handler(target, sig) == Some(0));
     if !fatal && !sent_to_stop(sig) {
         return 0;
     }
+    let effect = match (fatal, ignored) {
+        (true, _) => EFFECT_FATAL,
+        (false, true) => EFFECT_IGNORED,
+        (false, false) => EFFECT_HANDLED,
+    };
     let facts = facts(sig, Ptr(info as *const u8));
     let subject = target.wire();
     if sig == SIGKILL && facts.code == SI_KERNEL {
@@ -63,7 +72,7 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
         // SAFETY: `record` is the reserved room for a whole `SignalRecord`.
         unsafe {
             (&raw mut (*record).facts).write(facts);
-            (&raw mut (*record).fatal).write(u32::from(fatal));
+            (&raw mut (*record).effect).write(effect);
             (&raw mut (*record).pad).write(0);
         }
         reserved.submit();

@@ -101,7 +101,7 @@ fn kube(config: &Config, node: &NodeInfo) -> kube::Config {
         access: config.cluster.access.clone(),
         retry: config.cluster.retry,
         silence: kube::Config::SILENCE,
-        pending: kube::Config::PENDING,
+        pending: config.cluster.pending,
         state_dir: config.cluster.state_dir.clone(),
     }
 }

@@ -84,6 +84,8 @@ pub struct Cluster {
     pub access: kube::Access,
     /// First pause before another attempt.
     pub retry: Duration,
+    /// How long a pod may be pending.
+    pub pending: Duration,
     pub state_dir: Option<PathBuf>,
 }
 
@@ -104,6 +106,7 @@ impl Config {
         let api = serving::api(&settings, &kubernetes, node_name.as_deref())?;
         let metrics = serving::metrics(&settings);
         let cluster = serving::cluster(&settings);
+        let scope = serving::scope(&settings);
         let Settings {
             recording,
             kernel,
@@ -129,6 +132,7 @@ impl Config {
             },
             rules: Rules {
                 watch: recording.watch_cgroups,
+                scope,
             },
             kernel: (kernel.ebpf == args::Ebpf::Auto).then_some(Limits {
                 crit_ring: kernel.ring_crit_bytes,

@@ -6,6 +6,7 @@ use super::args::{KubernetesMode, Settings};
 use super::{Cluster, Error, Kubernetes};
 use crate::api;
 use crate::api::auth::{self, tokens};
+use crate::incident::trigger::Scope;
 use crate::metrics;
 use crate::sources::kube::Access;
 
@@ -40,7 +41,19 @@ pub(super) fn cluster(settings: &Settings) -> Cluster {
             timeout: kubernetes.k8s_timeout,
         },
         retry: kubernetes.k8s_retry_interval,
+        pending: kubernetes.kube_pending_limit,
         state_dir: settings.recording.state_dir.clone(),
+    }
+}
+
+/// The pods that may have incidents.
+pub(super) fn scope(settings: &Settings) -> Scope {
+    let kubernetes = &settings.kubernetes;
+    Scope {
+        include_namespaces: kubernetes.kube_include_namespaces.clone(),
+        exclude_namespaces: kubernetes.kube_exclude_namespaces.clone(),
+        include_pods: kubernetes.kube_include_pods.clone(),
+        exclude_pods: kubernetes.kube_exclude_pods.clone(),
     }
 }
 

@@ -210,6 +210,20 @@ pub fn cgroup_pattern(text: &str) -> Result<String, String> {
     }
 }
 
+/// Characters that Kubernetes allows in names of pods and namespaces, with `*` for any and one `/` between the two.
+///
+/// # Errors
+/// It is empty, or has other characters: with what is allowed.
+pub fn pod_pattern(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.*/".contains(c);
+    let good = !text.is_empty() && text.chars().all(fits) && text.matches('/').count() <= 1;
+    match good {
+        true => Ok(text.to_owned()),
+        false => Err("allowed: names such as web-*, kube-system or shop/web-1".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

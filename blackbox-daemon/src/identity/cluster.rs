@@ -1,4 +1,5 @@
-//! The pods that the API server has told of: by uid, and by the ids of their containers. This is proof.
+//! The pods that the API server has told of: by uid, and by the ids of their containers. This is proof. Where it could
+//! not be asked, the kubelet's log directories name pods and containers.
 //!
 //! A pod is known until it is gone and the window cannot speak of it any more; a container that was replaced, until
 //! then too.
@@ -7,7 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::Place;
-use crate::record::{BootTime, Condition, ContainerFacts, Event, PodFacts, PodName, Record};
+use crate::record::{
+    BootTime, Condition, ContainerFacts, Event, LoggedPod, PodFacts, PodName, Record,
+};
 
 /// Most pods known at once.
 const MAX_PODS: usize = 16_384;
@@ -26,9 +29,25 @@ pub(super) struct Cluster {
     /// Static pods, by the uid in their cgroups' paths → the uid the API server gives.
     statics: HashMap<String, String>,
     containers: HashMap<String, Instance>,
+    /// Names by the uid in cgroups' paths, as log directories give them.
+    logged: HashMap<String, Arc<LoggedPod>>,
 }
 
 impl Cluster {
+    /// The name of the pod at a place, by its log directory.
+    pub(super) fn logged(&self, place: &Place) -> Option<&LoggedPod> {
+        self.logged.get(place.pod_uid()?).map(AsRef::as_ref)
+    }
+
+    /// Log directories come and go with their pods; what is known of the present ones is all there is to know, and it is
+    /// bounded like pods.
+    fn learn_logged(&mut self, logged: &LoggedPod) {
+        if self.logged.len() < MAX_PODS || self.logged.contains_key(&logged.pod.uid) {
+            let uid = logged.pod.uid.clone();
+            self.logged.insert(uid, Arc::new(logged.clone()));
+        }
+    }
+
     /// The pod a cgroup's place is in.
     pub(super) fn of(&self, place: &Place) -> Option<&Arc<PodFacts>> {
         let by_uid = place.pod_uid().and_then(|uid| self.pod(uid));
@@ -114,6 +133,7 @@ impl Leavings {
                 }
                 Arc::make_mut(cluster).learn(facts);
             }
+            Event::LoggedPod(logged) => Arc::make_mut(cluster).learn_logged(logged),
             Event::PodCondition(condition) => {
                 if let Condition::Gone { .. } = condition.what {
                     self.pods.push_back((record.at, condition.pod.uid.clone()));
@@ -181,6 +201,7 @@ mod tests {
             created: None,
             deletion: None,
             disruption: None,
+            opted_out: false,
             containers: vec![ContainerFacts {
                 name: "app".to_owned(),
                 kind: ContainerKind::Main,
@@ -260,6 +281,7 @@ mod tests {
             pod: facts('b').identity(),
             what: Condition::Gone { unseen: false },
             message: None,
+            again: false,
         };
         identities.observe(&told(20, Event::PodCondition(Box::new(gone))));
         identities.forget_before(BootTime(20));

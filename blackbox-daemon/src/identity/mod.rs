@@ -108,14 +108,33 @@ impl Names {
         self.cluster.container(container)
     }
 
-    /// The pod at a place: the API server's word first.
+    /// The pod at a place: the API server's word first, then the kubelet's log directories.
     fn pod_at(&self, place: &Place) -> Option<Named<'_>> {
         let told = self.cluster.of(place);
         let told = told.map(|facts| Named {
             pod: &facts.pod,
             proven: true,
         });
-        told.or_else(|| self.pods.of(place))
+        let logged = || {
+            let logged = self.cluster.logged(place);
+            logged.map(|logged| Named {
+                pod: &logged.pod.pod,
+                proven: true,
+            })
+        };
+        told.or_else(logged).or_else(|| self.pods.of(place))
+    }
+
+    /// The name of a container: by the API server's word, else by its log.
+    #[must_use]
+    pub fn container_name(&self, id: CgroupId) -> Option<&str> {
+        let place = &self.cgroup(id)?.place;
+        let container = place.container_id()?;
+        if let Some((_, told)) = self.cluster.container(container) {
+            return Some(&told.name);
+        }
+        let mut logged = self.cluster.logged(place)?.containers.iter();
+        logged.find_map(|(own, name)| (own == container).then_some(&**name))
     }
 
     /// The pod that a cgroup belongs to, if the API server has told, a sidecar of it has proven it, or named the
@@ -193,7 +212,7 @@ impl Identities {
             (Event::Telemetry(telemetry), ..) => {
                 self.hear(Claim::of(telemetry), record.at);
             }
-            (Event::Pod(_) | Event::PodCondition(_), ..) => {
+            (Event::Pod(_) | Event::LoggedPod(_) | Event::PodCondition(_), ..) => {
                 self.leavings.observe(&mut self.names.cluster, record);
             }
             (Event::Exit(_), _, Some(process)) if self.names.exes.contains_key(&process.key) => {

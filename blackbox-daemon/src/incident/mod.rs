@@ -1,29 +1,39 @@
 //! Incidents: one thing that went wrong. Several triggers about one death join one incident.
 //!
 //! ```text
-//!   trigger ──► Open ── settle time over (or the end) ──► Closed: a report is made
-//!                │ ▲
-//!                └─┘ further triggers about the same death join; others of its signature count as repeats
+//!   trigger ─┬─► joins an open incident
+//!            ├─► stops: was it meant to end? ── yes ─► counted, no incident
+//!            │          └ not known yet ─► waits for the cluster's word
+//!            └─► Open ── settle time over (or the end) ──► Closed: a report is made
+//!                 │ ▲
+//!                 └─┘ further triggers about the same death join; others of its signature count as repeats
 //! ```
 //!
-//! Pure: time comes in as an argument; triggers in, closed incidents out.
+//! Pure: time and names come in as arguments; triggers in, closed incidents out.
 
+mod kinship;
+mod stops;
 pub mod throttle;
 pub mod trigger;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use self::kinship::Kinship;
+use self::stops::{Meant, Stops};
 use self::throttle::{Decision, Released, Throttle};
-use self::trigger::{About, Identity, Reason, Trigger};
-use crate::record::{BootTime, Process};
+use self::trigger::{About, Identity, Reason, Trigger, Trouble};
+use crate::clock::WallOffset;
+use crate::identity::Names;
+use crate::record::{BootTime, Process, Record};
 
 /// Incidents open at once; beyond, deaths are held back like repeats.
-const MAX_OPEN: usize = 64;
-/// How much longer than to settle an incident waits for the death itself: an OOM victim can take seconds to die.
+pub const MAX_OPEN: usize = 256;
+/// How much longer than to settle an incident waits for the death itself (an OOM victim can take seconds to die), and for
+/// the kubelet's word about the end of a container, which takes a second or two.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Deaths that were told or counted, remembered so that a further record of it does neither again.
-const MAX_TOLD: usize = 1024;
+const MAX_TOLD: usize = 4096;
 /// Deaths that may yet turn out to be part of an incident.
 const MAX_STRAYS: usize = 64;
 
@@ -36,6 +46,16 @@ pub struct Config {
     pub throttle: Duration,
 }
 
+/// What is known at the moment, beyond the trigger.
+#[derive(Clone, Copy, Debug)]
+pub struct Now<'a> {
+    pub at: BootTime,
+    pub wall: WallOffset,
+    pub names: &'a Names,
+    /// The API server is being followed: it will say what became of a container.
+    pub followed: bool,
+}
+
 /// One thing that went wrong.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -45,6 +65,8 @@ pub struct Incident {
     pub joined: Vec<Trigger>,
     /// Deaths of the same signature that have no report of their own.
     pub repeats: u64,
+    /// Of these, deaths of other signatures: so much died at once that no further incident could be opened.
+    pub crowd: u64,
     /// When it was opened, by the recorder's clock.
     pub opened: BootTime,
     /// It was closed before its settle time was over.
@@ -52,25 +74,70 @@ pub struct Incident {
 }
 
 impl Incident {
+    fn new(first: Trigger, opened: BootTime) -> Self {
+        Self {
+            first,
+            joined: Vec::new(),
+            repeats: 0,
+            crowd: 0,
+            opened,
+            cut_short: false,
+        }
+    }
+
+    /// Everything it is made of, the first thing first.
+    pub fn triggers(&self) -> impl Iterator<Item = &Trigger> {
+        std::iter::once(&self.first).chain(&self.joined)
+    }
+
     /// The process the report is about, if it is about one.
     #[must_use]
     pub fn process(&self) -> Option<&Process> {
         self.first.about.process()
     }
 
-    /// The reporter's id, or one that no other incident has: kind, pid, and the start of that process in hex.
+    /// The reporter's id, whoever reported; or one that no other incident has. Of a process: kind, pid, and the start of
+    /// that process in hex. Of what the API server told: v1's names, made unique by container id or pod uid.
     #[must_use]
     pub fn id(&self) -> String {
-        let kind = match self.first.reason {
-            Reason::Oom => "oom",
-            Reason::Signal(_) => "signal",
-            Reason::ExitCode(_) => "exit",
-            Reason::Reported => "manual",
-        };
+        let reported = self.triggers().find_map(|trigger| match &trigger.about {
+            About::Reported(reported) => Some(reported),
+            _ => None,
+        });
+        if let Some(reported) = reported {
+            return reported.id.clone();
+        }
+        let at = self.first.at.0;
         match &self.first.about {
             About::Process(process) => {
+                let kind = match self.first.reason {
+                    Reason::Oom => "oom",
+                    Reason::Signal(_) => "signal",
+                    _ => "exit",
+                };
                 format!("{kind}-{}-{:x}", process.key.tgid, process.key.start.0)
             }
+            About::Container(ended) => {
+                // v1: a container that ended, and one that has been started again since.
+                let kind = match self.first.reason {
+                    Reason::Restarts(_) => "container-restart",
+                    _ => "container-failed",
+                };
+                let seconds = ended.end.finished.unwrap_or(0) / 1_000_000_000;
+                let (pod, container) = (&ended.pod.pod.name, &ended.container);
+                let id = ended.end.container_id.as_ref();
+                let id = short(id.map_or(&ended.pod.uid, |id| id));
+                format!("{kind}-{pod}-{container}-{seconds}-{id}")
+            }
+            About::Pod(condition) => {
+                let kind = match self.first.reason {
+                    Reason::Trouble(trouble) => trouble.name(),
+                    _ => "pod",
+                };
+                let (pod, uid) = (&condition.pod.pod.name, short(&condition.pod.uid));
+                format!("{kind}-{pod}-{uid}-{at:x}")
+            }
+            About::Node(event) => format!("node-{}-{at:x}", event.reason),
             About::Reported(reported) => reported.id.clone(),
         }
     }
@@ -79,38 +146,39 @@ impl Incident {
         self.first.about.identity()
     }
 
-    fn is_settled(&self, settle: Duration, now: BootTime) -> bool {
-        let all = || std::iter::once(&self.first).chain(&self.joined);
-        let dead = all().any(|trigger| trigger.dead && trigger.about.identity() == self.identity());
-        let patience = if dead { settle } else { settle + PATIENCE };
-        now.since(self.opened) >= patience
+    fn is_settled(&self, settle: Duration, now: &Now<'_>) -> bool {
+        let own = |trigger: &&Trigger| trigger.about.identity() == self.identity();
+        let dead = self.triggers().filter(own).any(|trigger| trigger.dead);
+        let patience = match dead && !self.waits_for_kubelet(now) {
+            true => settle,
+            false => settle + PATIENCE,
+        };
+        now.at.since(self.opened) >= patience
     }
 
-    /// Adds a trigger. That a process was the OOM killer's victim may be told after its death: it is the better
-    /// reason, and takes the first place.
+    /// Whether the kubelet has yet to say how a container ended that the kernel saw ending.
+    fn waits_for_kubelet(&self, now: &Now<'_>) -> bool {
+        let ends = self.triggers().find(|trigger| trigger.ends_container);
+        let container = ends.and_then(|trigger| trigger.location.container.as_deref());
+        let known = container.is_some_and(|id| now.names.container_by_id(id).is_some());
+        let said = |trigger: &Trigger| trigger.about.ended().is_some();
+        now.followed && known && !self.triggers().any(said)
+    }
+
+    /// Adds a trigger. What says more of it takes the first place: what the kernel saw, before what the kubelet says,
+    /// before what a sidecar reports; that it was the OOM killer's victim may be told after a process's death.
     fn join(&mut self, mut trigger: Trigger) {
-        let same_death = self.identity() == trigger.about.identity();
-        if same_death && trigger.reason == Reason::Oom && self.first.reason == Reason::Signal(9) {
+        if kinship::says_more(&trigger, &self.first) {
             std::mem::swap(&mut self.first, &mut trigger);
         }
         self.joined.push(trigger);
     }
+}
 
-    fn belongs(&self, trigger: &Trigger) -> bool {
-        let all = || std::iter::once(&self.first).chain(&self.joined);
-        let identity = trigger.about.identity();
-        let same_death = all().any(|known| known.about.identity() == identity);
-        let cgroup = |about: &About| about.process().map(|process| process.cgroup);
-        let same_oom = self.first.reason == Reason::Oom
-            && trigger.reason == Reason::Oom
-            && cgroup(&self.first.about) == cgroup(&trigger.about);
-        // When pid 1 of a namespace dies, the kernel kills the rest of it in its context.
-        let dragged_along = trigger
-            .killed_by_kernel_for
-            .is_some_and(|by| all().any(|known| known.about.identity() == Identity::Process(by)))
-            && trigger.reason == Reason::Signal(9);
-        same_death || same_oom || dragged_along
-    }
+/// The first digits of an id: enough beside names and times.
+fn short(id: &str) -> &str {
+    const DIGITS: usize = 12;
+    id.get(..DIGITS).unwrap_or(id)
 }
 
 /// All open incidents.
@@ -119,6 +187,7 @@ pub struct Incidents {
     config: Config,
     open: Vec<Incident>,
     throttle: Throttle,
+    stops: Stops,
     /// What closed incidents were about and what is counted elsewhere, latest last.
     told: VecDeque<Identity>,
     /// Deaths that are part of another, which was no incident so far: the OOM killer's mark may come after the death.
@@ -132,6 +201,7 @@ impl Incidents {
             config,
             open: Vec::new(),
             throttle: Throttle::new(config.throttle),
+            stops: Stops::default(),
             told: VecDeque::new(),
             strays: VecDeque::new(),
         }
@@ -143,9 +213,20 @@ impl Incidents {
         self.open.len()
     }
 
-    /// Takes a trigger: it joins an open incident, repeats one, opens one, or is held back.
-    pub fn take(&mut self, trigger: Trigger, now: BootTime) {
-        if let Some(incident) = self.open.iter_mut().find(|open| open.belongs(&trigger)) {
+    /// Deaths that were meant: of pods that were being deleted.
+    #[must_use]
+    pub fn meant(&self) -> u64 {
+        self.stops.meant()
+    }
+
+    /// Learns from a record that is no trigger: who was asked to stop.
+    pub fn observe(&mut self, record: &Record) {
+        self.stops.observe(record);
+    }
+
+    /// Takes a trigger: it joins an open incident, repeats one, opens one, is held back, or was meant.
+    pub fn take(&mut self, trigger: Trigger, now: &Now<'_>) {
+        if let Some(incident) = self.kin(&trigger) {
             incident.join(trigger);
             return;
         }
@@ -155,80 +236,111 @@ impl Incidents {
                 .drain(..self.strays.len().saturating_sub(MAX_STRAYS));
             return;
         }
-        let identity = trigger.about.identity();
-        if self.told.contains(&identity) {
+        if self.is_told(&trigger) {
             self.throttle.renew(trigger);
+            return;
+        }
+        match self.stops.judge(&trigger, now) {
+            Meant::Yes => self.remember(&trigger),
+            Meant::NotKnown => {
+                if let Some(trigger) = self.stops.wait(trigger, now) {
+                    self.admit(trigger, now);
+                }
+            }
+            Meant::No => self.admit(trigger, now),
+        }
+    }
+
+    /// The open incident that is nearest to a trigger, if it is part of one.
+    fn kin(&mut self, trigger: &Trigger) -> Option<&mut Incident> {
+        let near = |incident: &Incident| Kinship::of(incident, trigger);
+        let kin = self.open.iter_mut().filter(|open| near(open).is_some());
+        kin.max_by_key(|open| near(open))
+    }
+
+    fn is_told(&self, trigger: &Trigger) -> bool {
+        kinship::identities(trigger).any(|identity| self.told.contains(&identity))
+    }
+
+    /// Takes a trigger that is part of no incident and not meant.
+    fn admit(&mut self, trigger: Trigger, now: &Now<'_>) {
+        // Something that waited may be part of what was opened meanwhile.
+        if let Some(incident) = self.kin(&trigger) {
+            incident.join(trigger);
             return;
         }
         let signature = &trigger.signature;
         let same = |open: &Incident| open.first.signature == *signature;
-        let speaker = match self.open.iter().position(same) {
-            // Nothing is forgotten: the incident opened last speaks for it.
-            None if self.open.len() >= MAX_OPEN => self.open.last_mut(),
-            None => None,
-            Some(index) => self.open.get_mut(index),
-        };
-        if let Some(incident) = speaker {
+        if let Some(incident) = self.open.iter_mut().find(|open| same(open)) {
             incident.repeats += 1;
-        } else if self.throttle.decide(&trigger, now) == Decision::Open {
-            return self.push(trigger, 0, now);
+        } else if self.open.len() >= MAX_OPEN
+            && let Some(incident) = self.open.last_mut()
+        {
+            // Nothing is forgotten: the incident opened last speaks for it.
+            incident.repeats += 1;
+            incident.crowd += 1;
+        } else if self.throttle.decide(&trigger, now.at) == Decision::Open {
+            return self.push(trigger, 0, now.at);
         }
-        self.remember([identity]);
+        self.remember(&trigger);
     }
 
     fn push(&mut self, first: Trigger, repeats: u64, now: BootTime) {
-        let identity = first.about.identity();
-        let own = |stray: &Trigger| stray.about.identity() == identity;
-        let joined = self
-            .strays
-            .iter()
-            .filter(|stray| own(stray))
-            .cloned()
-            .collect();
-        self.open.push(Incident {
-            first,
-            joined,
-            repeats,
-            opened: now,
-            cut_short: false,
-        });
+        let mut incident = Incident::new(first, now);
+        incident.repeats = repeats;
+        let strays = std::mem::take(&mut self.strays).into_iter();
+        let (own, others) =
+            strays.partition(|stray: &Trigger| Kinship::of(&incident, stray).is_some());
+        self.strays = others;
+        incident.joined = Vec::from(own);
+        self.open.push(incident);
     }
 
-    /// Incidents that are settled at `now`, oldest first.
-    pub fn settled(&mut self, now: BootTime) -> Vec<Incident> {
-        for Released { trigger, others } in self.throttle.release(now, false) {
-            self.push(trigger, others, now);
+    /// Incidents that are settled now, oldest first.
+    pub fn settled(&mut self, now: &Now<'_>) -> Vec<Incident> {
+        for trigger in self.stops.release(now, self.config.settle) {
+            match self.stops.judge(&trigger, now) {
+                Meant::Yes => self.remember(&trigger),
+                Meant::No | Meant::NotKnown => self.admit(trigger, now),
+            }
+        }
+        for Released { trigger, others } in self.throttle.release(now.at, false) {
+            self.push(trigger, others, now.at);
         }
         let settle = self.config.settle;
-        let (closed, open) = std::mem::take(&mut self.open)
+        let (closed, open): (Vec<_>, _) = std::mem::take(&mut self.open)
             .into_iter()
-            .partition(|incident| incident.is_settled(settle, now));
+            .partition(|incident: &Incident| incident.is_settled(settle, now));
         self.open = open;
-        self.remember(closed.iter().flat_map(|incident| {
-            let joined = incident
-                .joined
-                .iter()
-                .map(|trigger| trigger.about.identity());
-            std::iter::once(incident.identity()).chain(joined)
-        }));
+        for trigger in closed.iter().flat_map(Incident::triggers) {
+            self.remember(trigger);
+        }
         closed
     }
 
-    fn remember(&mut self, identities: impl IntoIterator<Item = Identity>) {
-        self.told.extend(identities);
+    fn remember(&mut self, trigger: &Trigger) {
+        self.told.extend(kinship::identities(trigger));
         let excess = self.told.len().saturating_sub(MAX_TOLD);
         self.told.drain(..excess);
     }
 
     /// Everything that is still open or held back: the recorder is about to stop.
-    pub fn close_all(&mut self, now: BootTime) -> Vec<Incident> {
-        for Released { trigger, others } in self.throttle.release(now, true) {
-            self.push(trigger, others, now);
+    pub fn close_all(&mut self, now: &Now<'_>) -> Vec<Incident> {
+        for trigger in self.stops.release(now, Duration::ZERO) {
+            self.admit(trigger, now);
+        }
+        for Released { trigger, others } in self.throttle.release(now.at, true) {
+            self.push(trigger, others, now.at);
         }
         let mut closed = std::mem::take(&mut self.open);
         for incident in &mut closed {
-            incident.cut_short = now.since(incident.first.at) < self.config.settle;
+            incident.cut_short = now.at.since(incident.first.at) < self.config.settle;
         }
         closed
     }
+}
+
+/// Whether this is about a pod's end by somebody's decision.
+fn ends_pod(reason: Reason) -> bool {
+    matches!(reason, Reason::Trouble(trouble) if Trouble::ends_pod(trouble))
 }

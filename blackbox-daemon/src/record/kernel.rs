@@ -86,12 +86,14 @@ impl Signal {
     }
 }
 
-/// A signal that was sent and not ignored.
+/// A signal that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignalSent {
     pub signal: Signal,
     /// The target had the default action for it, and that is to die.
     pub fatal: bool,
+    /// The kernel dropped it: the target ignores it, or is the first of its pid namespace and has no handler for it.
+    pub ignored: bool,
 }
 
 /// One memory cgroup above an OOM victim, at the instant of the kill. Sizes in bytes.

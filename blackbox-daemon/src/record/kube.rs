@@ -31,6 +31,8 @@ pub struct PodFacts {
     pub deletion: Option<Deletion>,
     /// Why something is about to end it (the condition `DisruptionTarget`).
     pub disruption: Option<Disruption>,
+    /// Its annotation says that nothing about it is to be an incident.
+    pub opted_out: bool,
     /// In the order of the pod's spec: init, main, ephemeral.
     pub containers: Vec<ContainerFacts>,
 }
@@ -51,6 +53,11 @@ impl PodFacts {
         self.containers.iter().find(|one| one.name == name)
     }
 }
+
+/// Annotation of a pod about which no incident is to be opened, when its value is [`OPT_OUT_VALUE`].
+pub const OPT_OUT: &str = "blackbox.dev/incidents";
+/// See [`OPT_OUT`].
+pub const OPT_OUT_VALUE: &str = "off";
 
 /// A pod by uid, with its name for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +122,16 @@ pub struct Deletion {
     pub deadline: i64,
     /// The grace period it was given, seconds; 0 is a forced deletion.
     pub grace_seconds: Option<i64>,
+}
+
+impl Deletion {
+    /// When it was asked for: the API server sets the deadline to that time plus the grace period.
+    #[must_use]
+    pub fn began(&self) -> i64 {
+        let grace = self.grace_seconds.unwrap_or(0).max(0);
+        self.deadline
+            .saturating_sub(grace.saturating_mul(1_000_000_000))
+    }
 }
 
 /// A disruption that was announced.
@@ -211,6 +228,8 @@ pub struct PodCondition {
     pub what: Condition,
     /// The API server's words, at most 1 KiB.
     pub message: Option<String>,
+    /// It was so before, and is so again: containers go in and out of back-off for as long as they fail.
+    pub again: bool,
 }
 
 /// What came to be so.
@@ -275,6 +294,16 @@ impl WaitCause {
             other => Self::Other(other.to_owned()),
         })
     }
+}
+
+/// What the kubelet's log directories on this node say of a pod: its name, and its containers' ids. Read where the API
+/// server cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggedPod {
+    /// The uid in its cgroups' paths.
+    pub pod: PodIdentity,
+    /// Ids of its containers that have a log, with the containers' names.
+    pub containers: Vec<(String, String)>,
 }
 
 /// One of the cluster's own events, about a pod of this node or the node.

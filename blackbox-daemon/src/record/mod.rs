@@ -23,8 +23,8 @@ pub use kernel::{
 };
 pub use kube::{
     Condition, ContainerEnded, ContainerFacts, ContainerKind, ContainerState, Deletion, Disruption,
-    End, KubeEvent, Owner, Phase, PodCondition, PodFacts, PodIdentity, Qos, Resources,
-    RestartPolicy, WaitCause,
+    End, KubeEvent, LoggedPod, OPT_OUT, OPT_OUT_VALUE, Owner, Phase, PodCondition, PodFacts,
+    PodIdentity, Qos, Resources, RestartPolicy, WaitCause,
 };
 pub use sample::{
     CgroupSample, CpuTimes, CpuUsage, DiskCounters, IoCounters, MemoryUse, NetworkCounters,
@@ -156,6 +156,8 @@ pub enum Event {
     Reported(Box<Reported>),
     /// A pod of this node, as it is from now on.
     Pod(Box<PodFacts>),
+    /// A pod of this node, by its log directories.
+    LoggedPod(Box<LoggedPod>),
     /// An instance of a container ended, by the kubelet's word.
     ContainerEnded(Box<ContainerEnded>),
     /// Something came to be so with a pod.
@@ -176,6 +178,7 @@ impl Event {
     pub fn kube_pod(&self) -> Option<&PodName> {
         match self {
             Self::Pod(facts) => Some(&facts.pod),
+            Self::LoggedPod(logged) => Some(&logged.pod.pod),
             Self::ContainerEnded(ended) => Some(&ended.pod.pod),
             Self::PodCondition(condition) => Some(&condition.pod.pod),
             Self::KubeEvent(event) => event.pod.as_ref().map(|of| &of.pod),
@@ -188,6 +191,7 @@ impl Event {
     pub fn kube_uid(&self) -> Option<&str> {
         match self {
             Self::Pod(facts) => Some(&facts.uid),
+            Self::LoggedPod(logged) => Some(&logged.pod.uid),
             Self::ContainerEnded(ended) => Some(&ended.pod.uid),
             Self::PodCondition(condition) => Some(&condition.pod.uid),
             Self::KubeEvent(event) => event.pod.as_ref().map(|of| &*of.uid),
@@ -215,7 +219,7 @@ impl Event {
             Self::Cgroup(_) => Class::CgroupSample,
             Self::Telemetry(_) => Class::Telemetry,
             Self::Reported(_) => Class::Reported,
-            Self::Pod(_) => Class::Pod,
+            Self::Pod(_) | Self::LoggedPod(_) => Class::Pod,
             Self::ContainerEnded(_) => Class::ContainerEnded,
             Self::PodCondition(_) => Class::PodCondition,
             Self::KubeEvent(_) => Class::KubeEvent,

@@ -8,7 +8,9 @@ use crate::clock::WallOffset;
 use crate::identity::Identities;
 use crate::incident::trigger::{self, Rules};
 use crate::incident::{self, Incident, Incidents};
-use crate::record::{BootTime, CgroupId, Class, Event, Gap, LossCause, Record, Subject};
+use crate::record::{
+    BootTime, CgroupId, Class, Event, Gap, Health, LossCause, Record, SourceName, Subject,
+};
 use crate::report::NodeInfo;
 use crate::report::case::Case;
 use crate::report::ledger::Ledger;
@@ -58,7 +60,7 @@ impl Core {
     }
 
     /// Takes one record: learns names, keeps it, looks whether it is worth an incident.
-    pub fn take(&mut self, record: &Record, now: BootTime) {
+    pub fn take(&mut self, record: &Record, now: BootTime, wall: WallOffset) {
         self.identities.observe(record);
         let class = record.event.class();
         let id = match self.window.append(record, now) {
@@ -71,7 +73,7 @@ impl Core {
         *self.ledger.recorded.entry(class).or_default() += 1;
         match &record.event {
             Event::KernelTally(tally) => {
-                self.lose_shed(now);
+                self.lose_shed(now, wall);
                 self.ledger.count(tally);
             }
             Event::Source(state) => {
@@ -81,14 +83,21 @@ impl Core {
             }
             event => self.latest.note(event),
         }
+        self.incidents.observe(record);
         let names = self.identities.names();
         if let Some(trigger) = trigger::inspect(record, id, names, &self.config.rules) {
-            self.incidents.take(trigger, now);
+            let now = incident::Now {
+                at: now,
+                wall,
+                names,
+                followed: is_followed(&self.ledger),
+            };
+            self.incidents.take(trigger, &now);
         }
     }
 
     /// Turns counted losses into records, so that reports know when they happened.
-    pub fn lose(&mut self, gaps: Vec<Gap>, now: BootTime) {
+    pub fn lose(&mut self, gaps: Vec<Gap>, now: BootTime, wall: WallOffset) {
         for gap in gaps {
             *self.ledger.lost.entry((gap.class, gap.cause)).or_default() += gap.count;
             let record = Record {
@@ -96,29 +105,35 @@ impl Core {
                 subject: Subject::Node,
                 event: Event::Gap(gap),
             };
-            self.take(&record, now);
+            self.take(&record, now, wall);
         }
     }
 
     /// Turns what the window shed into gaps, many records into one.
-    fn lose_shed(&mut self, now: BootTime) {
+    fn lose_shed(&mut self, now: BootTime, wall: WallOffset) {
         let shed = std::mem::take(&mut self.shed).into_iter();
         let gap = |(class, count)| Gap {
             class,
             cause: LossCause::Share,
             count,
         };
-        self.lose(shed.map(gap).collect(), now);
+        self.lose(shed.map(gap).collect(), now, wall);
     }
 
     /// Closes what has settled at `now` (everything, when the recorder stops) and forgets what is too old.
     pub fn turn(&mut self, now: BootTime, wall: WallOffset, stopping: bool) -> Vec<Case> {
-        self.lose_shed(now);
+        self.lose_shed(now, wall);
         let horizon = self.config.storage.retention + self.config.incidents.settle;
         self.identities.forget_before(now.minus(horizon));
+        let known = incident::Now {
+            at: now,
+            wall,
+            names: self.identities.names(),
+            followed: is_followed(&self.ledger),
+        };
         let closed = match stopping {
-            true => self.incidents.close_all(now),
-            false => self.incidents.settled(now),
+            true => self.incidents.close_all(&known),
+            false => self.incidents.settled(&known),
         };
         closed
             .into_iter()
@@ -172,6 +187,7 @@ impl Core {
             storage: self.config.storage.clone(),
             ledger: self.ledger.clone(),
             open_incidents: self.incidents.open(),
+            ends_meant: self.incidents.meant(),
             latest: self.latest.clone(),
             decisive_queued: 0,
             bulk_queued: 0,
@@ -194,4 +210,11 @@ impl Core {
     pub fn recorded(&self) -> &BTreeMap<Class, u64> {
         &self.ledger.recorded
     }
+}
+
+/// Whether the API server's word on the pods comes in.
+fn is_followed(ledger: &Ledger) -> bool {
+    let kube = ledger.sources.get(&SourceName::Kube);
+    // Degraded: events are missing, or what was told is not remembered; the pods are followed.
+    matches!(kube, Some(Health::Ok | Health::Degraded(_)))
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::status::{Desk, Handle, Request, Status};
 use crate::clock::{self, WallOffset};
+use crate::incident;
 use crate::record::{BootTime, Event, Record};
 use crate::report::case::Case;
 use crate::sources::Intake;
@@ -24,8 +25,8 @@ pub use core::{Config, Core};
 const TURN: Duration = Duration::from_millis(50);
 /// How often it publishes its status.
 const STATUS: Duration = Duration::from_secs(1);
-/// Cases that may wait for the reporter.
-pub const MAX_CASES: usize = 64;
+/// Cases that may wait for the reporter: as many as can be closed at once.
+pub const MAX_CASES: usize = incident::MAX_OPEN;
 
 /// The task around the core.
 pub struct Recorder {
@@ -91,7 +92,11 @@ impl Recorder {
         // The tally must be compared with everything that was drained before it was read.
         if Core::is_tally(batch) {
             self.catch_up();
-            self.core.lose(self.intake.lost.take(), clock::boot_now());
+            self.core.lose(
+                self.intake.lost.take(),
+                clock::boot_now(),
+                WallOffset::now(),
+            );
         }
         self.bulk(batch);
     }
@@ -106,9 +111,9 @@ impl Recorder {
     }
 
     fn bulk(&mut self, batch: &[Record]) {
-        let now = clock::boot_now();
+        let (now, wall) = (clock::boot_now(), WallOffset::now());
         for record in batch {
-            self.core.take(record, now);
+            self.core.take(record, now, wall);
         }
     }
 
@@ -135,8 +140,9 @@ impl Recorder {
     fn turn(&mut self, stopping: bool) {
         let now = clock::boot_now();
         self.publish(now);
-        self.core.lose(self.intake.lost.take(), now);
-        for case in self.core.turn(now, WallOffset::now(), stopping) {
+        let wall = WallOffset::now();
+        self.core.lose(self.intake.lost.take(), now, wall);
+        for case in self.core.turn(now, wall, stopping) {
             let id = case.incident.id();
             if self.cases.try_send(case).is_err() {
                 self.core.drop_report();

@@ -5,17 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::case::Case;
 use super::cast::Cast;
 use super::completeness::{self, Unread};
 use super::sentence::sentence;
-use super::{
-    Entry, Evidence, FailedCalls, IncidentKind, IncidentSummary, Report, SCHEMA, Severity, entries,
+use super::{Entry, Evidence, FailedCalls, Report, SCHEMA, entries, head};
+use crate::identity::Place;
+use crate::incident::trigger::About;
+use crate::record::{
+    BootTime, Condition, ContainerEnded, Event, LaneName, PodIdentity, Process, Record, RecordId,
 };
-use crate::incident::trigger::{About, Reason, Trigger};
-use crate::record::{BootTime, Event, LaneName, ProcessKey, Record, RecordId};
+use crate::verdict::cluster::Word;
+use crate::verdict::cluster::end::{self, Ended};
+use crate::verdict::cluster::trouble::{self, Told};
 use crate::verdict::reported::Claim;
 use crate::verdict::{self, Scene, Verdict};
 use crate::words;
@@ -46,7 +49,7 @@ pub fn build(case: &Case) -> Report {
     telemetry.sort_by_key(|(at, entry)| (*at, entry.id));
     Report {
         schema: SCHEMA.into(),
-        incident: summary(case, &decisive, &verdict, &cast),
+        incident: head::summary(case, &decisive, &verdict, &cast),
         evidence: evidence(case, &decisive, &cited),
         failed_calls: failed_calls(case, &bulk),
         completeness: completeness::state(case, &decisive, &unread, &cast),
@@ -61,27 +64,105 @@ pub fn build(case: &Case) -> Report {
 
 /// Who or what ended it, and who plays a part.
 fn decide(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> (Verdict, Cast) {
-    match &case.incident.first.about {
-        About::Process(victim) => {
-            let scene = Scene {
-                victim: *victim,
-                records: decisive,
-                names: &case.names,
-                complete: completeness::decisive_is_whole(case, decisive, unread),
+    let first = &case.incident.first;
+    let complete = completeness::decisive_is_whole(case, decisive, unread);
+    match &first.about {
+        About::Process(victim) => of_process(case, *victim, decisive, complete),
+        About::Container(ended) => {
+            // The kernel may have seen what the trigger did not take for an incident.
+            if let Some(victim) = main_process(case, ended, decisive) {
+                return of_process(case, victim, decisive, complete);
+            }
+            let id = ended.end.container_id.as_deref();
+            let told = Ended {
+                ended,
+                id: first.record,
+                at: first.at,
+                word: word(case, &ended.pod, Some(&ended.container), id, decisive),
             };
-            (verdict::decide(&scene), Cast::of_death(case, &scene))
+            (end::explain(&told), Cast::of_container(case, ended))
         }
+        About::Pod(condition) => {
+            let container = match &condition.what {
+                Condition::Waiting { container, .. } => Some(container.as_str()),
+                _ => None,
+            };
+            let told = Told {
+                condition,
+                id: first.record,
+                word: word(case, &condition.pod, container, None, decisive),
+                names: &case.names,
+            };
+            (trouble::explain(&told), Cast::of_pod(case, &condition.pod))
+        }
+        About::Node(event) => (trouble::node(event, first.record), Cast::of_node()),
         About::Reported(reported) => {
             let cast = Cast::of_report(case, reported);
             let claim = Claim {
                 reported,
-                id: case.incident.first.record,
+                id: first.record,
                 cgroups: &cast.subjects,
                 records: decisive,
                 names: &case.names,
             };
             (verdict::reported::explain(&claim), cast)
         }
+    }
+}
+
+fn of_process(
+    case: &Case,
+    victim: Process,
+    decisive: &[(RecordId, Record)],
+    complete: bool,
+) -> (Verdict, Cast) {
+    let place = case.names.cgroup(victim.cgroup).map(|known| &known.place);
+    let id = place.and_then(Place::container_id);
+    let scene = Scene {
+        victim,
+        records: decisive,
+        names: &case.names,
+        complete,
+        word: id.and_then(|id| Word::on_container(id, decisive, &case.names)),
+    };
+    (verdict::decide(&scene), Cast::of_death(case, &scene))
+}
+
+/// The first process of a container whose end the kubelet told, if the kernel saw it die.
+fn main_process(
+    case: &Case,
+    ended: &ContainerEnded,
+    decisive: &[(RecordId, Record)],
+) -> Option<Process> {
+    let id = ended.end.container_id.as_deref()?;
+    let own = |process: &Process| {
+        let known = case.names.cgroup(process.cgroup);
+        known.is_some_and(|known| known.place.container_id() == Some(id))
+    };
+    decisive
+        .iter()
+        .rev()
+        .find_map(|(_, record)| match &record.event {
+            Event::Exit(exit) if exit.ns_pid == 1 && exit.ns_level > 0 => {
+                record.subject.process().copied().filter(own)
+            }
+            _ => None,
+        })
+}
+
+fn word<'a>(
+    case: &'a Case,
+    pod: &'a PodIdentity,
+    container: Option<&'a str>,
+    id: Option<&'a str>,
+    records: &'a [(RecordId, Record)],
+) -> Word<'a> {
+    Word {
+        records,
+        facts: case.names.pod_by_uid(&pod.uid),
+        uid: &pod.uid,
+        container,
+        id,
     }
 }
 
@@ -134,98 +215,6 @@ fn failed_calls(case: &Case, bulk: &[(RecordId, Record)]) -> Vec<FailedCalls> {
         .collect();
     calls.sort_by_key(|calls| std::cmp::Reverse(calls.count));
     calls
-}
-
-fn summary(
-    case: &Case,
-    decisive: &[(RecordId, Record)],
-    verdict: &Verdict,
-    cast: &Cast,
-) -> IncidentSummary {
-    let incident = &case.incident;
-    let (at, container_id) = match &incident.first.about {
-        About::Process(victim) => {
-            let container = case.names.cgroup(victim.cgroup);
-            let exit = death(decisive, victim.key);
-            (
-                exit.map_or(incident.first.at, |record| record.at),
-                container.and_then(|known| known.place.container_id().map(str::to_owned)),
-            )
-        }
-        About::Reported(reported) => (incident.first.at, reported.container_id.clone()),
-    };
-    IncidentSummary {
-        id: incident.id(),
-        timestamp: case.wall.wall(at),
-        severity: severity(&incident.first),
-        kind: match &incident.first.about {
-            About::Reported(reported) => IncidentKind::Reported(reported.kind.clone()),
-            About::Process(_) if incident.first.reason == Reason::Oom => IncidentKind::Oom,
-            About::Process(_) => IncidentKind::Crash,
-        },
-        message: match &incident.first.about {
-            About::Process(_) => verdict.headline.clone(),
-            About::Reported(reported) => reported.message.clone(),
-        },
-        pod_name: cast.pod.as_ref().map(|pod| pod.name.clone()),
-        namespace: cast.pod.as_ref().map(|pod| pod.namespace.clone()),
-        container_id,
-        context: context(case, verdict),
-        repeats: incident.repeats,
-    }
-}
-
-/// The exit of a process.
-fn death(decisive: &[(RecordId, Record)], key: ProcessKey) -> Option<&Record> {
-    let of = |record: &&Record| record.subject.process().is_some_and(|p| p.key == key);
-    let exits = decisive.iter().map(|(_, record)| record);
-    exits
-        .filter(|record| matches!(record.event, Event::Exit(_)))
-        .find(of)
-}
-
-/// What a reporter gave, and the verdict's facts: those are ours, so they win.
-fn context(case: &Case, verdict: &Verdict) -> BTreeMap<String, Value> {
-    let incident = &case.incident;
-    let mut context = BTreeMap::new();
-    if let About::Reported(reported) = &incident.first.about {
-        let given: BTreeMap<String, Value> =
-            serde_json::from_str(&reported.context).unwrap_or_default();
-        context.extend(given);
-        for (key, value) in &reported.tags {
-            context.insert(format!("tag_{key}"), Value::from(value.clone()));
-        }
-        if let Some(claimed) = reported.submission.claimed {
-            context.insert("claimed_timestamp".to_owned(), entries::claimed(claimed));
-        }
-    }
-    let facts = verdict.facts.iter();
-    context.extend(facts.map(|(name, fact)| (name.clone().into_owned(), fact.clone())));
-    let own = incident.process().map(|process| process.key.tgid);
-    let others: BTreeSet<u32> = incident
-        .joined
-        .iter()
-        .filter_map(|trigger| Some(trigger.about.process()?.key.tgid))
-        .filter(|tgid| Some(*tgid) != own)
-        .collect();
-    if !others.is_empty() {
-        context.insert("also_killed_pids".to_owned(), others.into_iter().collect());
-    }
-    context
-}
-
-/// v1's table: 130 low, 1, 2 and 143 medium, 125–127 and 137 high; OOM kills critical; faults and aborts high.
-fn severity(first: &Trigger) -> Severity {
-    if let About::Reported(reported) = &first.about {
-        return reported.severity;
-    }
-    match first.reason {
-        Reason::Oom => Severity::Critical,
-        Reason::Signal(1 | 2 | 13) | Reason::ExitCode(130) => Severity::Low,
-        Reason::Signal(14 | 15) => Severity::Medium,
-        Reason::ExitCode(125..=127 | 137) | Reason::Signal(_) => Severity::High,
-        Reason::ExitCode(_) | Reason::Reported => Severity::Medium,
-    }
 }
 
 fn evidence(

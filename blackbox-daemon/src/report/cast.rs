@@ -6,7 +6,8 @@ use super::case::Case;
 use super::{ContainerInfo, OwnerInfo, PodInfo, Role};
 use crate::identity::{Names, Place};
 use crate::record::{
-    CgroupId, Event, Oom, PodFacts, PodName, Record, Reported, Submission, same_container,
+    CgroupId, ContainerEnded, Event, Oom, PodFacts, PodIdentity, PodName, Record, Reported,
+    Submission, same_container,
 };
 use crate::verdict::Scene;
 
@@ -17,8 +18,8 @@ pub(super) struct Cast {
     ids: BTreeSet<CgroupId>,
     /// The pod it is about, by name.
     pub(super) pod: Option<PodName>,
-    /// Its cgroups have another uid than the API server gives it.
-    pod_is_static: bool,
+    /// Its uid, as the API server gives it or its cgroups' paths do.
+    uid: Option<String>,
     /// That it is this pod is only what its sidecar says.
     pub(super) pod_is_claimed: bool,
     pub(super) containers: Vec<ContainerInfo>,
@@ -71,6 +72,46 @@ impl Cast {
         cast
     }
 
+    /// Who plays a part in the end of a container that the kubelet told.
+    pub(super) fn of_container(case: &Case, ended: &ContainerEnded) -> Self {
+        let id = ended.end.container_id.as_deref();
+        let own = |cgroup: &CgroupId| {
+            let known = case.names.cgroup(*cgroup);
+            known.is_some_and(|known| known.place.container_id() == id)
+        };
+        let cgroups = case.names.cgroups_of_pod(&ended.pod.pod);
+        let (own, others): (Vec<_>, _) = cgroups.into_iter().partition(own);
+        let roles = own.into_iter().map(|id| (Role::Subject, id));
+        let others = others.into_iter().map(|id| (Role::Pod, id));
+        Self::in_pod(roles.chain(others).collect(), &ended.pod, &case.names)
+    }
+
+    /// The containers of a pod with which something is wrong.
+    pub(super) fn of_pod(case: &Case, pod: &PodIdentity) -> Self {
+        let cgroups = case.names.cgroups_of_pod(&pod.pod).into_iter();
+        let roles = cgroups.map(|id| (Role::Subject, id)).collect();
+        Self::in_pod(roles, pod, &case.names)
+    }
+
+    /// Nobody but the node.
+    pub(super) fn of_node() -> Self {
+        Self::new(Vec::new(), &Names::default())
+    }
+
+    fn in_pod(roles: Vec<(Role, CgroupId)>, pod: &PodIdentity, names: &Names) -> Self {
+        // A former pod of the same name is another pod.
+        let of_pod = |(_, id): &(Role, CgroupId)| {
+            names
+                .pod_facts(*id)
+                .is_none_or(|facts| facts.uid == pod.uid)
+        };
+        let roles = roles.into_iter().filter(of_pod).collect();
+        let mut cast = Self::new(roles, names);
+        cast.pod = Some(pod.pod.clone());
+        cast.uid = Some(pod.uid.clone());
+        cast
+    }
+
     fn new(roles: Vec<(Role, CgroupId)>, names: &Names) -> Self {
         let mut containers: Vec<ContainerInfo> = Vec::new();
         for (role, id) in roles {
@@ -81,7 +122,8 @@ impl Cast {
         }
         let first = containers.first().and_then(|info| info.pod_uid.as_deref());
         let told = first.and_then(|uid| names.pod_by_uid(uid));
-        let pod_is_static = told.is_some_and(|facts| facts.static_uid.as_deref() == first);
+        let uid = told.map(|facts| facts.uid.as_str()).or(first);
+        let uid = uid.map(str::to_owned);
         let ids = |wanted: &dyn Fn(&ContainerInfo) -> bool| {
             let wanted = containers.iter().filter(|info| wanted(info));
             wanted.map(|info| CgroupId(info.cgroup_id)).collect()
@@ -90,7 +132,7 @@ impl Cast {
             subjects: ids(&|info| info.role == Role::Subject),
             ids: ids(&|_| true),
             pod: None,
-            pod_is_static,
+            uid,
             pod_is_claimed: false,
             containers,
         }
@@ -136,26 +178,16 @@ impl Cast {
         self.containers.iter().any(fits)
     }
 
-    /// Whether the API server's word is about the pod: by uid where both are known, for a name may come again.
+    /// Whether the cluster's word is about the pod: by uid where both are known, for a name may come again.
     fn is_told_of(&self, event: &Event) -> bool {
-        let own = self
-            .containers
-            .first()
-            .and_then(|info| info.pod_uid.as_deref());
-        let static_uid = match event {
-            Event::Pod(facts) => facts.static_uid.as_deref(),
-            _ => None,
-        };
-        match (own, event.kube_uid()) {
-            (Some(own), uid @ Some(_)) if uid == Some(own) || static_uid == Some(own) => true,
-            // A static pod's other records carry the API's uid only; its name is the node's to give.
-            (Some(_), Some(_)) if !self.pod_is_static => false,
+        match (&self.uid, event.kube_uid()) {
+            (Some(own), Some(uid)) => uid == own,
             _ => self.pod.is_some() && self.pod.as_ref() == event.kube_pod(),
         }
     }
 
     pub(super) fn pod(&self, names: &Names) -> Option<PodInfo> {
-        let uid = self.containers.first().and_then(|c| c.pod_uid.clone());
+        let uid = self.uid.clone();
         let facts = match (&uid, &self.pod) {
             (Some(uid), _) => names.pod_by_uid(uid),
             (None, Some(pod)) => names.pods_named(pod).find(|facts| facts.deletion.is_none()),
@@ -212,7 +244,7 @@ fn container(role: Role, id: CgroupId, names: &Names) -> ContainerInfo {
         unit,
         cgroup_path: known.map(|known| known.path.clone()),
         cgroup_id: id.0,
-        container_name: told.map(|told| told.name.clone()),
+        container_name: names.container_name(id).map(str::to_owned),
         // A restarted container may have another image by now; the pod's spec is then another one too.
         image: told.and_then(|told| told.image.clone()),
         image_digest: told.and_then(|told| told.image_digest.clone()),

@@ -10,6 +10,7 @@ mod completeness;
 pub mod entries;
 mod entry;
 pub mod format;
+mod head;
 pub mod ledger;
 pub mod sentence;
 mod summary;
@@ -57,6 +58,8 @@ pub struct Report {
 pub struct IncidentSummary {
     pub id: String,
     pub timestamp: Timestamp,
+    /// When the recorder knew of it.
+    pub opened_at: Timestamp,
     pub severity: Severity,
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "oom")]
@@ -78,7 +81,7 @@ pub struct IncidentSummary {
 pub enum IncidentKind {
     Crash,
     Oom,
-    /// As its reporter called it.
+    /// Another of v1's types, or as its reporter called it.
     Reported(String),
 }
 

@@ -58,7 +58,7 @@ fn asked_to_stop(scene: &Scene<'_>, verdict: &mut Verdict, exit_id: RecordId) {
     let sent = scene
         .about_victim()
         .find_map(|(id, record)| match &record.event {
-            Event::Signal(sent) if !sent.fatal => Some((id, sent.signal)),
+            Event::Signal(sent) if !sent.fatal && !sent.ignored => Some((id, sent.signal)),
             _ => None,
         });
     if let Some((id, signal)) = sent {

@@ -1,9 +1,11 @@
 //! The verdict: who or what ended a process, and how sure that is. Rules over records; pure.
 //!
 //! One file per question: `oom` (which memory ran out?), `killer` (who sent the signal?), `fault` (what did it
-//! do?), `exit_code` (what did it say?). Each statement cites the records it follows from; what they do not say
+//! do?), `exit_code` (what did it say?), `cluster` (why was it stopped, or why does it not run?), `reported` (what does a
+//! sidecar's report rest on?). Each statement cites the records it follows from; what they do not say
 //! stays unknown. Exit status 137 is never taken for an OOM kill: only the kernel's own mark is.
 
+pub mod cluster;
 mod exit_code;
 mod fault;
 mod killer;
@@ -71,6 +73,36 @@ pub enum Cause {
     Abort,
     /// It exited with a code that is not zero.
     ExitCode,
+    /// The kubelet evicted its pod.
+    Evicted,
+    /// The kubelet stopped its container because a probe failed.
+    ProbeFailed,
+    /// Its pod was deleted, and it did not end in its grace period.
+    GraceExpired,
+    /// Its pod was deleted.
+    Deleted,
+    /// The kubelet stopped it, for no reason that it gave.
+    StoppedByKubelet,
+    /// Its pod ran for longer than it may.
+    DeadlineExceeded,
+    /// Its pod had to go: preempted, not tolerated by its node, or the node's shutdown.
+    Disrupted,
+    /// The kubelet holds it back because it ended too often.
+    CrashLoop,
+    /// It ends well, and is started again and again.
+    Restarts,
+    /// Its image cannot be had.
+    ImagePull,
+    /// Its configuration cannot be used.
+    Config,
+    /// It cannot be made or started.
+    StartFailed,
+    /// Its pod has been pending for too long.
+    Pending,
+    /// Its pod failed.
+    PodFailed,
+    /// The node is short of something.
+    NodePressure,
     /// Somebody said so.
     Reported,
     Unknown,
@@ -90,6 +122,21 @@ impl Cause {
             Self::Fault => "fault",
             Self::Abort => "abort",
             Self::ExitCode => "exit_code",
+            Self::Evicted => "evicted",
+            Self::ProbeFailed => "probe_failed",
+            Self::GraceExpired => "grace_expired",
+            Self::Deleted => "deleted",
+            Self::StoppedByKubelet => "stopped_by_kubelet",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Disrupted => "disrupted",
+            Self::CrashLoop => "crash_loop",
+            Self::Restarts => "restarts",
+            Self::ImagePull => "image_pull",
+            Self::Config => "config",
+            Self::StartFailed => "start_failed",
+            Self::Pending => "pending",
+            Self::PodFailed => "pod_failed",
+            Self::NodePressure => "node_pressure",
             Self::Reported => "reported",
             Self::Unknown => "unknown",
         }
@@ -141,6 +188,9 @@ pub fn decide(scene: &Scene<'_>) -> Verdict {
         (None, None) => nothing(scene),
     };
     about_the_victim(scene, &mut verdict);
+    if let Some(word) = &scene.word {
+        cluster::add(scene, word, &mut verdict);
+    }
     verdict
 }
 

@@ -1,7 +1,8 @@
 //! The scene of a death: who died, and the decisive records around it.
 
+use super::cluster::Word;
 use crate::identity::Names;
-use crate::record::{CgroupId, Event, Exit, Oom, Process, Record, RecordId, Signal};
+use crate::record::{CgroupId, Event, Exit, Oom, Process, Record, RecordId, Signal, SignalSent};
 use crate::words;
 
 /// What a verdict is made from: one death and the decisive records around it.
@@ -14,6 +15,8 @@ pub struct Scene<'a> {
     pub names: &'a Names,
     /// No decisive record of this slice is missing, so "there was no …" may be said.
     pub complete: bool,
+    /// What the cluster says of the victim's container.
+    pub word: Option<Word<'a>>,
 }
 
 impl Scene<'_> {
@@ -44,6 +47,19 @@ impl Scene<'_> {
         self.about_victim()
             .find_map(|(id, record)| match &record.event {
                 Event::Oom(oom) => Some((id, oom)),
+                _ => None,
+            })
+    }
+
+    /// The first signal that asked the victim to stop, from outside its cgroup, and which did not end it.
+    pub(super) fn asked_to_stop(&self) -> Option<(RecordId, SignalSent)> {
+        self.about_victim()
+            .find_map(|(id, record)| match &record.event {
+                Event::Signal(sent) if !sent.fatal => {
+                    let signal = &sent.signal;
+                    let other = signal.sender.cgroup != self.victim.cgroup;
+                    (other && signal.from_user()).then_some((id, *sent))
+                }
                 _ => None,
             })
     }

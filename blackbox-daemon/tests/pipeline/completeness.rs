@@ -90,7 +90,7 @@ fn the_kernels_own_count_is_what_was_attempted() {
         gap(Class::FailedCall, LossCause::Throttled, 4),
         gap(Class::FailedCall, LossCause::RingFull, 2),
     ];
-    core.lose(gaps, at(10));
+    core.lose(gaps, at(10), wall());
     take(&mut core, &[tally(11, 17, 4, 2)]);
     let (report, page) = report(&mut core, 20);
     assert_eq!(
@@ -123,8 +123,16 @@ fn the_kernels_own_count_is_what_was_attempted() {
 fn without_a_kernel_count_attempted_is_what_was_offered() {
     let mut core = core(config());
     take(&mut core, &(0..5).map(memory).collect::<Vec<_>>());
-    core.lose(vec![gap(Class::NodeSample, LossCause::FeedFull, 3)], at(5));
-    core.lose(vec![gap(Class::NodeSample, LossCause::FeedFull, 1)], at(6));
+    core.lose(
+        vec![gap(Class::NodeSample, LossCause::FeedFull, 3)],
+        at(5),
+        wall(),
+    );
+    core.lose(
+        vec![gap(Class::NodeSample, LossCause::FeedFull, 1)],
+        at(6),
+        wall(),
+    );
     let (report, _) = report(&mut core, 20);
     assert_eq!(
         row(&report, "node_sample"),
@@ -145,7 +153,11 @@ fn without_a_kernel_count_attempted_is_what_was_offered() {
 fn what_was_lost_since_the_kernel_counted_is_not_held_against_its_count() {
     let mut core = core(config());
     take(&mut core, &[failed_call(victim(), 0, 2), tally(1, 1, 0, 0)]);
-    core.lose(vec![gap(Class::FailedCall, LossCause::FeedFull, 7)], at(2));
+    core.lose(
+        vec![gap(Class::FailedCall, LossCause::FeedFull, 7)],
+        at(2),
+        wall(),
+    );
     let (report, _) = report(&mut core, 20);
     assert_eq!(row(&report, "failed_call")["in_flight"], 0);
     assert_eq!(report["completeness"]["gaps"][0]["count"], 7);
@@ -155,7 +167,11 @@ fn what_was_lost_since_the_kernel_counted_is_not_held_against_its_count() {
 fn a_loss_of_decisive_records_is_told_and_one_of_long_ago_is_not() {
     for (lost_at, complete) in [(100_000, false), (1_000, true)] {
         let mut core = core(config());
-        core.lose(vec![gap(Class::Exit, LossCause::FeedFull, 1)], at(lost_at));
+        core.lose(
+            vec![gap(Class::Exit, LossCause::FeedFull, 1)],
+            at(lost_at),
+            wall(),
+        );
         let (report, page) = report(&mut core, 100_500);
         assert_eq!(report["completeness"]["complete"], complete, "{lost_at}");
         assert_eq!(page.contains("decisive records may be missing"), !complete);

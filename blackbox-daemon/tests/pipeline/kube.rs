@@ -37,6 +37,7 @@ fn facts(uid: &str, id: &str) -> PodFacts {
         created: None,
         deletion: None,
         disruption: None,
+        opted_out: false,
         containers: vec![ContainerFacts {
             name: "app".to_owned(),
             kind: ContainerKind::Main,

@@ -1,5 +1,6 @@
 //! From records to reports, without a clock: what was fed to the recorder's core decides every byte of the report.
 
+mod cluster;
 mod completeness;
 mod deaths;
 mod incidents;

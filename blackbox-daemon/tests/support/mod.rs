@@ -80,7 +80,7 @@ pub(crate) fn config() -> recorder::Config {
 /// A recorder that knows the node's cgroups and has a working kernel source.
 pub(crate) fn core(config: recorder::Config) -> Core {
     let mut core = Core::new(config, cgroups());
-    core.take(&source(0, SourceName::Ebpf, Health::Ok), at(0));
+    core.take(&source(0, SourceName::Ebpf, Health::Ok), at(0), wall());
     core
 }
 
@@ -174,7 +174,15 @@ pub(crate) fn signal(ms: u64, sender: Process, number: u32, code: i32) -> Signal
 }
 
 pub(crate) fn sent(target: Process, ms: u64, signal: Signal, fatal: bool) -> Record {
-    about(target, ms, Event::Signal(SignalSent { signal, fatal }))
+    about(
+        target,
+        ms,
+        Event::Signal(SignalSent {
+            signal,
+            fatal,
+            ignored: false,
+        }),
+    )
 }
 
 /// A fatal signal at `ms` and the death by it a millisecond later.
@@ -243,7 +251,7 @@ pub(crate) fn take(core: &mut Core, records: &[Record]) -> BootTime {
     let mut now = at(0);
     for record in records {
         now = now.max(record.at);
-        core.take(record, now);
+        core.take(record, now, wall());
     }
     now
 }

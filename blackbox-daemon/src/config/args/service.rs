@@ -36,6 +36,36 @@ pub struct Kubernetes {
         value_parser = values::positive_duration
     )]
     pub k8s_retry_interval: Duration,
+    /// How long a pod may be pending before that is an incident.
+    #[arg(
+        long, env = "BLACKBOX_KUBE_PENDING_LIMIT", default_value = "5m",
+        value_parser = values::positive_duration
+    )]
+    pub kube_pending_limit: Duration,
+    /// Namespaces whose pods may have incidents; `*` stands for anything, comma between.  [default: all]
+    #[arg(
+        long, env = "BLACKBOX_KUBE_INCLUDE_NAMESPACES", value_delimiter = ',',
+        value_parser = values::pod_pattern
+    )]
+    pub kube_include_namespaces: Vec<String>,
+    /// Namespaces whose pods have none.
+    #[arg(
+        long, env = "BLACKBOX_KUBE_EXCLUDE_NAMESPACES", value_delimiter = ',',
+        value_parser = values::pod_pattern
+    )]
+    pub kube_exclude_namespaces: Vec<String>,
+    /// Pods that may have incidents, by name or namespace/name.  [default: all]
+    #[arg(
+        long, env = "BLACKBOX_KUBE_INCLUDE_PODS", value_delimiter = ',',
+        value_parser = values::pod_pattern
+    )]
+    pub kube_include_pods: Vec<String>,
+    /// Pods that have none; so have those annotated `blackbox.dev/incidents: "off"`.
+    #[arg(
+        long, env = "BLACKBOX_KUBE_EXCLUDE_PODS", value_delimiter = ',',
+        value_parser = values::pod_pattern
+    )]
+    pub kube_exclude_pods: Vec<String>,
 }
 
 /// Whether Kubernetes is asked.

@@ -108,6 +108,7 @@ fn kind(event: &Event) -> EntryKind {
         | Event::KernelTally(_)
         | Event::Reported(_)
         | Event::Pod(_)
+        | Event::LoggedPod(_)
         | Event::ContainerEnded(_)
         | Event::PodCondition(_)
         | Event::KubeEvent(_) => EntryKind::Custom,
@@ -128,7 +129,7 @@ fn name(event: &Event) -> &'static str {
         Event::Gap(_) => "records_lost",
         Event::Source(_) => "source_state",
         Event::Reported(_) => "incident_reported",
-        Event::Pod(_) => "pod",
+        Event::Pod(_) | Event::LoggedPod(_) => "pod",
         Event::ContainerEnded(_) => "container_ended",
         Event::PodCondition(_) => "pod_condition",
         Event::KubeEvent(_) => "kube_event",

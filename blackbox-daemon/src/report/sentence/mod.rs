@@ -44,10 +44,10 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             let address = signal
                 .fault_addr
                 .map_or(String::new(), |a| format!(", address {a:#x}"));
-            let end = if sent.fatal {
-                ""
-            } else {
-                ", which it handles itself"
+            let end = match (sent.fatal, sent.ignored) {
+                (true, _) => "",
+                (false, true) => ", which it ignores",
+                (false, false) => ", which it handles itself",
             };
             let name = words::signal(signal.number);
             format!(
@@ -85,6 +85,11 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             )
         }
         Event::Pod(facts) => kube::pod(facts),
+        Event::LoggedPod(logged) => format!(
+            "pod {} has logs of {} containers on this node",
+            logged.pod.pod,
+            logged.containers.len()
+        ),
         Event::ContainerEnded(ended) => kube::ended(ended),
         Event::PodCondition(condition) => kube::condition(condition),
         Event::KubeEvent(event) => kube::event(event),

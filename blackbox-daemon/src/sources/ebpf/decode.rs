@@ -8,7 +8,7 @@ use blackbox_common::{
     header::{Header, Kind, Task},
     memory::{ABSENT_SCORE, OomRecord},
     process::{EXIT_KILLER_KNOWN, EXIT_OOM_VICTIM, ExecRecord, ExitRecord},
-    signal::{SignalFacts, SignalRecord},
+    signal::{EFFECT_FATAL, EFFECT_IGNORED, SignalFacts, SignalRecord},
     syscall::{SYSCALL_COMPAT, SyscallRecord},
 };
 
@@ -58,7 +58,8 @@ pub fn decode(bytes: &[u8], page: u64) -> Option<Decoded> {
             let signal = signal(&record.facts);
             Event::Signal(SignalSent {
                 signal,
-                fatal: record.fatal != 0,
+                fatal: record.effect == EFFECT_FATAL,
+                ignored: record.effect == EFFECT_IGNORED,
             })
         }
         Kind::Oom => oom(&wire::read(bytes)?, page)?,

@@ -8,7 +8,7 @@ use super::object::{Container, ContainerStatus, Meta, Pod, Requirements, Termina
 use super::quantity;
 use crate::record::{
     ContainerEnded, ContainerFacts, ContainerKind, ContainerState, Deletion, Disruption, End,
-    Owner, Phase, PodFacts, PodName, Qos, Resources, RestartPolicy,
+    OPT_OUT_VALUE, Owner, Phase, PodFacts, PodName, Qos, Resources, RestartPolicy,
 };
 use crate::sources::sidecar::claimed;
 
@@ -67,6 +67,7 @@ impl Look {
                             message: kept(&condition.message, MESSAGE),
                         }
                     }),
+                    opted_out: meta.annotations.incidents.as_deref() == Some(OPT_OUT_VALUE),
                     containers: Vec::new(),
                 },
                 ends: Vec::new(),

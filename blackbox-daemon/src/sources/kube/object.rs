@@ -62,6 +62,9 @@ pub(super) struct Labels {
 pub(super) struct Annotations {
     #[serde(rename = "kubernetes.io/config.mirror")]
     pub(super) mirror: Option<String>,
+    /// `record::OPT_OUT`.
+    #[serde(rename = "blackbox.dev/incidents")]
+    pub(super) incidents: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Condition, ContainerEnded, PodFacts};
+use crate::record::{Condition, ContainerEnded, PodFacts, WaitCause};
 
 /// Most keys remembered.
 const MOST: usize = 32_768;
@@ -39,6 +39,11 @@ impl Key {
     pub(super) fn of_condition(facts: &PodFacts, what: &Condition) -> Self {
         let uid = &facts.uid;
         Self(match what {
+            // The kubelet goes to and fro between the two: one story.
+            Condition::Waiting {
+                container,
+                cause: WaitCause::ErrImagePull | WaitCause::ImagePullBackOff,
+            } => format!("{uid}/{container}/image"),
             Condition::Waiting { container, cause } => {
                 format!("{uid}/{container}/{}", cause.name())
             }

@@ -75,6 +75,7 @@ fn incident() -> IncidentSummary {
     IncidentSummary {
         id: "oom-1".to_owned(),
         timestamp: at("2026-03-04T05:06:07.891Z"),
+        opened_at: at("2026-03-04T05:06:07.891Z"),
         severity: Severity::Critical,
         kind: IncidentKind::Oom,
         message: "java was killed".to_owned(),

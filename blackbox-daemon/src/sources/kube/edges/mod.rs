@@ -41,14 +41,14 @@ pub(super) fn edges(
             None => unseen && sight == Sight::News,
         };
         if news {
-            events.push(condition(look, what));
+            events.push(condition(look, what, !unseen));
         }
     }
     events
 }
 
-/// A record of a condition that began, with the API server's words for it.
-pub(super) fn condition(look: &Look, what: Condition) -> Event {
+/// A record of a condition that began, with the API server's words for it. `again`: it was so before.
+pub(super) fn condition(look: &Look, what: Condition, again: bool) -> Event {
     let facts = &look.facts;
     let message = match &what {
         Condition::Waiting { container, .. } => look.wait_message(container),
@@ -62,6 +62,7 @@ pub(super) fn condition(look: &Look, what: Condition) -> Event {
         pod: facts.identity(),
         what,
         message,
+        again,
     }))
 }
 

@@ -139,7 +139,10 @@ impl Pods {
                 seconds: pending.as_secs(),
             };
             if self.seen.note(Key::of_condition(&known.facts, &what)) {
-                records.push(record(at, edges::condition(&look(&known.facts), what)));
+                records.push(record(
+                    at,
+                    edges::condition(&look(&known.facts), what, false),
+                ));
             }
         }
         records
@@ -202,7 +205,10 @@ impl Pods {
         }
         self.gone.push_back(known.facts.identity());
         let what = Condition::Gone { unseen };
-        Some(record(at, edges::condition(&look(&known.facts), what)))
+        Some(record(
+            at,
+            edges::condition(&look(&known.facts), what, false),
+        ))
     }
 
     fn forget(&mut self) {
