@@ -35,6 +35,8 @@ pub mod report;
 
 pub mod reporter;
 
+pub mod evidence;
+
 pub mod destinations;
 
 pub mod api;

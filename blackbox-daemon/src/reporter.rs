@@ -1,6 +1,6 @@
 //! The reporter: cases in, documents out. Off the recorder's loop, one report at a time.
 //!
-//! Making and formatting run on the blocking pool. A formatter that fails is logged and stops none of the
+//! Looking for evidence on the node, making and formatting run on the blocking pool. A formatter that fails is logged and stops none of the
 //! others; a destination never makes the reporter wait, nor does anyone who listens for finished reports. What it
 //! does is counted, if somebody counts.
 
@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::clock;
 use crate::destinations::{Destinations, Document};
+use crate::evidence::Finder;
 use crate::metrics::Metrics;
 use crate::report::Finished;
 use crate::report::build::build;
@@ -42,17 +43,29 @@ impl Told {
     }
 }
 
+/// What helps to make reports.
+#[derive(Clone, Debug, Default)]
+pub struct Aids {
+    /// Who counts.
+    pub metrics: Option<Metrics>,
+    /// Who looks for evidence on the node.
+    pub finder: Option<Finder>,
+}
+
 /// Makes reports until the recorder has gone and its last case is told.
 pub async fn run(
     mut cases: mpsc::Receiver<Case>,
     destinations: Arc<Destinations>,
     told: Told,
-    metrics: Option<Metrics>,
+    aids: Aids,
 ) {
-    while let Some(case) = cases.recv().await {
+    while let Some(mut case) = cases.recv().await {
         let (destinations, told) = (Arc::clone(&destinations), told.clone());
-        let metrics = metrics.clone();
+        let Aids { metrics, finder } = aids.clone();
         let done = tokio::task::spawn_blocking(move || {
+            if let Some(finder) = finder {
+                finder.look(&mut case);
+            }
             let finished = tell(&case, &destinations, metrics.as_ref());
             if let Some(metrics) = metrics {
                 let incident = &finished.summary;

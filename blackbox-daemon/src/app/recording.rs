@@ -6,13 +6,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
+use crate::evidence::{self, Finder};
 use crate::metrics::Metrics;
 use crate::recorder::status::Handle;
 use crate::recorder::{self, Core, MAX_CASES, Recorder};
 use crate::report::NodeInfo;
-use crate::reporter::{self, Told};
+use crate::reporter::{self, Aids, Told};
 use crate::sources::Intake;
 use crate::sources::cgroup::{Hierarchies, Survey};
 
@@ -73,7 +74,10 @@ impl Recording {
             waiting,
             destinations,
             told.clone(),
-            Some(metrics.clone()),
+            Aids {
+                metrics: Some(metrics.clone()),
+                finder: finder(config),
+            },
         ));
         tasks.close();
         Self {
@@ -83,6 +87,17 @@ impl Recording {
             told,
         }
     }
+}
+
+/// Who looks for the logs of pods, where there are pods.
+fn finder(config: &Config) -> Option<Finder> {
+    let cluster = &config.cluster;
+    (config.kubernetes == Kubernetes::On).then(|| {
+        Finder::new(evidence::Config {
+            pod_logs: cluster.logs.pods.clone(),
+            log_bytes: usize::try_from(cluster.log_bytes).unwrap_or(usize::MAX),
+        })
+    })
 }
 
 /// What reports say of the machine.

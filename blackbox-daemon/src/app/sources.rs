@@ -103,6 +103,7 @@ fn kube(config: &Config, node: &NodeInfo) -> kube::Config {
         silence: kube::Config::SILENCE,
         pending: config.cluster.pending,
         state_dir: config.cluster.state_dir.clone(),
+        logs: config.cluster.logs.clone(),
     }
 }
 

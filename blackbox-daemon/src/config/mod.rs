@@ -87,6 +87,10 @@ pub struct Cluster {
     /// How long a pod may be pending.
     pub pending: Duration,
     pub state_dir: Option<PathBuf>,
+    /// The kubelet's log directories.
+    pub logs: kube::Directories,
+    /// Most bytes of a dead container's log in a report.
+    pub log_bytes: u64,
 }
 
 /// How late records may come and a turn of the recorder may be; the window holds this much more.

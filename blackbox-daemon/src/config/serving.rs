@@ -8,7 +8,7 @@ use crate::api;
 use crate::api::auth::{self, tokens};
 use crate::incident::trigger::Scope;
 use crate::metrics;
-use crate::sources::kube::Access;
+use crate::sources::kube::{Access, Directories};
 
 pub(super) fn kubernetes(settings: &Settings, environment: &[String]) -> Result<Kubernetes, Error> {
     let in_cluster = environment
@@ -43,6 +43,11 @@ pub(super) fn cluster(settings: &Settings) -> Cluster {
         retry: kubernetes.k8s_retry_interval,
         pending: kubernetes.kube_pending_limit,
         state_dir: settings.recording.state_dir.clone(),
+        logs: Directories {
+            pods: kubernetes.pod_logs.clone(),
+            containers: kubernetes.container_logs.clone(),
+        },
+        log_bytes: kubernetes.log_tail_bytes,
     }
 }
 

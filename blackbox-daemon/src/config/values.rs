@@ -210,6 +210,18 @@ pub fn cgroup_pattern(text: &str) -> Result<String, String> {
     }
 }
 
+/// How much of a log is kept: any size up to 1 MiB.
+///
+/// # Errors
+/// It is no size, or too large: with what is allowed.
+pub fn tail_bytes(text: &str) -> Result<u64, String> {
+    let size = byte_size(text)?;
+    match size <= 1 << 20 {
+        true => Ok(size),
+        false => Err("allowed: at most 1MiB; 0 for none".to_owned()),
+    }
+}
+
 /// Characters that Kubernetes allows in names of pods and namespaces, with `*` for any and one `/` between the two.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use crate::record::{
 };
 use crate::report::NodeInfo;
 use crate::report::case::Case;
+use crate::report::history::Ends;
 use crate::report::ledger::Ledger;
 use crate::window::{self, Appended, Window};
 
@@ -38,6 +39,8 @@ pub struct Core {
     shed: BTreeMap<Class, u64>,
     /// The node's latest samples.
     latest: Latest,
+    /// How containers ended so far.
+    ends: Ends,
 }
 
 impl Core {
@@ -54,6 +57,7 @@ impl Core {
             ledger: Ledger::default(),
             shed: BTreeMap::new(),
             latest: Latest::default(),
+            ends: Ends::default(),
             identities,
             config,
         }
@@ -85,6 +89,7 @@ impl Core {
         }
         self.incidents.observe(record);
         let names = self.identities.names();
+        self.ends.observe(record, names);
         if let Some(trigger) = trigger::inspect(record, id, names, &self.config.rules) {
             let now = incident::Now {
                 at: now,
@@ -150,7 +155,10 @@ impl Core {
             .map(|class| (class, slice.evicted.of(class)))
             .filter(|(_, count)| *count > 0)
             .collect();
+        let uid = incident.first.location.pod_uid.as_deref();
         Case {
+            ends: uid.map(|uid| self.ends.of(uid)).unwrap_or_default(),
+            log: None,
             slice,
             names: self.identities.names().clone(),
             ledger,

@@ -10,7 +10,7 @@ use super::case::Case;
 use super::cast::Cast;
 use super::completeness::{self, Unread};
 use super::sentence::sentence;
-use super::{Entry, Evidence, FailedCalls, Report, SCHEMA, entries, head};
+use super::{Entry, Evidence, FailedCalls, Report, SCHEMA, entries, head, history, neighbours};
 use crate::identity::Place;
 use crate::incident::trigger::About;
 use crate::record::{
@@ -55,6 +55,9 @@ pub fn build(case: &Case) -> Report {
         completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),
         pod: cast.pod(&case.names),
+        history: history::rows(case, &cast.containers),
+        log: case.log.as_ref().and_then(|log| log.as_ref().ok().cloned()),
+        neighbours: neighbours::of(case, verdict.cause),
         containers: cast.containers,
         telemetry: telemetry.into_iter().map(|(_, entry)| entry).collect(),
         generated_at: case.wall.wall(case.closed),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::NodeInfo;
+use super::history::PastEnd;
 use super::ledger::Ledger;
+use super::{LogTail, NodeInfo};
 use crate::clock::WallOffset;
 use crate::identity::Names;
 use crate::incident::Incident;
@@ -23,4 +24,8 @@ pub struct Case {
     pub closed: BootTime,
     /// The window the user asked for.
     pub window: Duration,
+    /// How instances of the containers of its pod ended, oldest first.
+    pub ends: Vec<PastEnd>,
+    /// The log of the instance that ended, or why it cannot be had. `None`: nobody looked.
+    pub log: Option<Result<LogTail, String>>,
 }

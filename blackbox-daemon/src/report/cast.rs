@@ -248,5 +248,10 @@ fn container(role: Role, id: CgroupId, names: &Names) -> ContainerInfo {
         // A restarted container may have another image by now; the pod's spec is then another one too.
         image: told.and_then(|told| told.image.clone()),
         image_digest: told.and_then(|told| told.image_digest.clone()),
+        memory_limit_bytes: told.and_then(|told| told.limits.memory_bytes),
+        memory_request_bytes: told.and_then(|told| told.requests.memory_bytes),
+        cpu_limit_millis: told.and_then(|told| told.limits.cpu_millis),
+        cpu_request_millis: told.and_then(|told| told.requests.cpu_millis),
+        restarts: told.and_then(|told| told.restarts),
     }
 }

@@ -133,7 +133,17 @@ fn notes(case: &Case, unread: &Unread, cast: &Cast) -> Vec<String> {
             "that this container belongs to pod {pod} is what its sidecar says"
         ));
     }
+    if let Some(Err(why)) = &case.log {
+        let why = words::printable(why);
+        notes.push(format!("the log of the container is not here: {why}"));
+    }
     let incident = &case.incident;
+    if incident.crowd > 0 {
+        notes.push(format!(
+            "so much died at once that {} deaths of other kinds have no report of their own; they count among the repeats",
+            incident.crowd
+        ));
+    }
     if incident.cut_short {
         notes.push("the recorder was stopped before this incident had settled".to_owned());
     }

@@ -11,7 +11,9 @@ pub mod entries;
 mod entry;
 pub mod format;
 mod head;
+pub mod history;
 pub mod ledger;
+mod neighbours;
 pub mod sentence;
 mod summary;
 
@@ -48,6 +50,15 @@ pub struct Report {
     #[schema(required = true)]
     pub pod: Option<PodInfo>,
     pub containers: Vec<ContainerInfo>,
+    /// How instances of the subject's container ended so far, this end included, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryRow>,
+    /// The last lines of the log of the instance that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogTail>,
+    /// Where the node's memory was, when it was the node that ran short: pods by what they used above their requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub neighbours: Vec<Neighbour>,
     /// The slice of the window, as v1 entries, by time.
     pub telemetry: Vec<Entry>,
     pub generated_at: Timestamp,
@@ -218,6 +229,56 @@ pub struct PodInfo {
     pub qos: Option<String>,
 }
 
+/// One end of an instance of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryRow {
+    pub timestamp: Timestamp,
+    pub container_id: String,
+    /// In words: what the kernel saw, else what the kubelet said.
+    pub end: String,
+    /// `OOMKilled`, `Error` …, by the kubelet's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// The end of a container's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogTail {
+    pub path: String,
+    /// Bytes of the file that are here …
+    pub bytes: u64,
+    /// … and that were left out before them.
+    pub skipped_bytes: u64,
+    /// SHA-256 of the bytes that are here, in hex.
+    pub sha256: String,
+    pub lines: Vec<LogLine>,
+}
+
+/// A line that a container wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    #[schema(required = true)]
+    pub timestamp: Option<Timestamp>,
+    /// `stdout` or `stderr`; empty where the line does not say.
+    pub stream: String,
+    pub text: String,
+}
+
+/// A pod of the node, and the memory it used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Neighbour {
+    pub namespace: String,
+    pub pod: String,
+    /// Of its containers, as last sampled.
+    pub memory_bytes: u64,
+    /// Sum of its containers' requests; those without one count as 0.
+    pub requested_bytes: u64,
+    /// The sample of its largest container.
+    pub cites: Vec<RecordId>,
+}
+
 /// An object that made another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OwnerInfo {
@@ -259,6 +320,18 @@ pub struct ContainerInfo {
     pub image: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
+    /// What its spec allows and asks for; absent where it sets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_request_bytes: Option<u64>,
+    /// Thousandths of a processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_request_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u32>,
     #[schema(required = true)]
     pub pod_uid: Option<String>,
     #[schema(required = true)]

@@ -61,6 +61,10 @@ impl Stage {
             silence: SILENCE,
             pending: Duration::from_secs(300),
             state_dir,
+            logs: kube::Directories {
+                pods: "/nonexistent".into(),
+                containers: "/nonexistent".into(),
+            },
         };
         let (feed, intake) = feed::feed();
         let (counts, stop) = (Counts::default(), CancellationToken::new());

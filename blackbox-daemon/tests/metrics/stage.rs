@@ -20,7 +20,7 @@ use blackbox_daemon::record::{Event, LaneName, Record, Severity, Subject};
 use blackbox_daemon::recorder::{self, Core, MAX_CASES, Recorder};
 use blackbox_daemon::report::NodeInfo;
 use blackbox_daemon::report::format::Format;
-use blackbox_daemon::reporter::{self, Told};
+use blackbox_daemon::reporter::{self, Aids, Told};
 use blackbox_daemon::sources::{Feed, feed};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,7 +64,11 @@ impl Stage {
         let number = program.as_raw_fd();
         metrics.read_programs(vec![("exit", program)]);
         tokio::spawn(recorder.run(CancellationToken::new()));
-        let (to, counted) = (Arc::new(destinations), Some(metrics.clone()));
+        let to = Arc::new(destinations);
+        let counted = Aids {
+            metrics: Some(metrics.clone()),
+            finder: None,
+        };
         tokio::spawn(reporter::run(waiting, to, Told::default(), counted));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

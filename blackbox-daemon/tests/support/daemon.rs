@@ -14,7 +14,7 @@ use blackbox_daemon::record::{
 use blackbox_daemon::recorder::status::Handle;
 use blackbox_daemon::recorder::{self, Core, MAX_CASES, Recorder};
 use blackbox_daemon::report::format::Format;
-use blackbox_daemon::reporter::{self, Told};
+use blackbox_daemon::reporter::{self, Aids, Told};
 use blackbox_daemon::sources::{Feed, announce, feed};
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
@@ -52,7 +52,8 @@ impl Daemon {
         let recorder = Recorder::new(core, intake, cases);
         let (recorder_handle, told) = (recorder.handle(), Told::default());
         parts.spawn(recorder.run(recording.clone()));
-        let reporter = reporter::run(waiting, Arc::new(destinations.clone()), told.clone(), None);
+        let to = Arc::new(destinations.clone());
+        let reporter = reporter::run(waiting, to, told.clone(), Aids::default());
         parts.spawn(reporter);
         parts.close();
         announce(SourceName::Ebpf, clock::boot_now(), Health::Ok, &feed);

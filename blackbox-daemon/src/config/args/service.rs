@@ -66,6 +66,23 @@ pub struct Kubernetes {
         value_parser = values::pod_pattern
     )]
     pub kube_exclude_pods: Vec<String>,
+    /// The kubelet's directory of logs: reports have the last lines of a dead container, and names come from it where the
+    /// API server cannot be asked.
+    #[arg(long, env = "BLACKBOX_POD_LOGS", default_value = "/var/log/pods")]
+    pub pod_logs: PathBuf,
+    /// The kubelet's directory of links to logs, which have the containers' ids in their names.
+    #[arg(
+        long,
+        env = "BLACKBOX_CONTAINER_LOGS",
+        default_value = "/var/log/containers"
+    )]
+    pub container_logs: PathBuf,
+    /// Most bytes of a dead container's log in a report; 0 for none.
+    #[arg(
+        long, env = "BLACKBOX_LOG_TAIL_BYTES", default_value = "16KiB",
+        value_parser = values::tail_bytes
+    )]
+    pub log_tail_bytes: u64,
 }
 
 /// Whether Kubernetes is asked.

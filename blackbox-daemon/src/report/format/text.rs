@@ -15,11 +15,14 @@ use jiff::Timestamp;
 
 use crate::record::{Health, RecordId};
 use crate::report::format::plain;
-use crate::report::{ClassCount, Completeness, Entry, Report, Role, Verdict};
+use crate::report::{ClassCount, Completeness, Entry, LogTail, Report, Role, Verdict};
+use crate::words;
 
 const TIME: &str = "%Y-%m-%d %H:%M:%S.%3f";
 /// Kinds of failing calls that a page has room for; the json has them all.
 const CALLS: usize = 8;
+/// Lines of a container's log that a page has room for.
+const LOG_LINES: usize = 20;
 const ENTRY_TIME: &str = "%Y-%m-%d : %H:%M:%S.%3f";
 
 /// Writes the page.
@@ -41,10 +44,57 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if report.incident.repeats > 0 {
         writeln!(out, "REPEATS: {}", report.incident.repeats)?;
     }
+    for row in &report.history {
+        let time = row.timestamp.strftime(TIME);
+        let reason = row.reason.as_deref().unwrap_or("-");
+        writeln!(
+            out,
+            "HISTORY: {time} | {} | {}",
+            Cell(&row.end),
+            Cell(reason)
+        )?;
+    }
+    for pod in &report.neighbours {
+        let (used, asked) = (
+            words::bytes(pod.memory_bytes),
+            words::bytes(pod.requested_bytes),
+        );
+        let (namespace, name) = (Line(&pod.namespace), Line(&pod.pod));
+        writeln!(
+            out,
+            "NEIGHBOUR: {namespace}/{name} used {used} of memory, requests {asked}"
+        )?;
+    }
+    if let Some(log) = &report.log {
+        self::log(out, log)?;
+    }
     completeness(out, &report.completeness)?;
     out.write_all(b"\n=== TELEMETRY DATA ===\n")?;
     for entry in &report.telemetry {
         telemetry(out, entry)?;
+    }
+    Ok(())
+}
+
+/// The last lines a container wrote.
+fn log(out: &mut impl Write, log: &LogTail) -> io::Result<()> {
+    let left_out = log.lines.len().saturating_sub(LOG_LINES);
+    writeln!(
+        out,
+        "LOG: {} last lines of {} ({left_out} more in json), sha256 {} of {} bytes",
+        log.lines.len() - left_out,
+        Line(&log.path),
+        log.sha256,
+        log.bytes
+    )?;
+    for line in log.lines.iter().skip(left_out) {
+        let time = Start(line.timestamp);
+        writeln!(
+            out,
+            "LOG: {time} | {} | {}",
+            Cell(&line.stream),
+            Cell(&line.text)
+        )?;
     }
     Ok(())
 }
@@ -231,6 +281,10 @@ WHY: [unknown] what had grown is not recorded
 EVIDENCE: r14 | 2026-03-04 05:06:07.891 | the OOM killer chose java (4711)
 CALLS: connect → ECONNREFUSED × 41, last at 2026-03-04 05:06:07.000
 REPEATS: 3
+HISTORY: 2026-03-04 05:01:00.000 | died of SIGKILL, chosen by the OOM killer | OOMKilled
+NEIGHBOUR: prod/hog used 96.0 MiB of memory, requests 32.0 MiB
+LOG: 1 last lines of /var/log/pods/prod_shop_u/app/2.log (0 more in json), sha256 ab12 of 55 bytes
+LOG: 2026-03-04 05:06:07.500 | stderr | allocating
 COMPLETENESS: nothing that could change the verdict was lost
 WINDOW: 2026-03-04 05:05:07.891 .. 2026-03-04 05:06:08.000 UTC, decisive records from \
 2026-03-04 05:05:07.900, bulk records from none
@@ -280,6 +334,12 @@ COUNTS: failed_call attempted=10 recorded=6 lost=3 in_flight=1 evicted=4
         }
         report.incident.pod_name = Some(evil.to_owned());
         report.incident.namespace = Some(evil.to_owned());
+        report.history[0].end = evil.to_owned();
+        report.neighbours[0].pod = evil.to_owned();
+        if let Some(log) = &mut report.log {
+            log.path = evil.to_owned();
+            log.lines[0].text = evil.to_owned();
+        }
         report.completeness.sources[0].health = super::Health::Failed(evil.to_owned());
         report.telemetry[0].value = json!(evil);
         report.telemetry[1].value = json!({ evil: evil });

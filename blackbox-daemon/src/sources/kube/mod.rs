@@ -8,7 +8,8 @@
 //!
 //! Reads pods (`spec.nodeName` is this node) and core/v1 events; makes pod facts when they change, each container's end
 //! once, conditions when they begin, events as they come. An API server that is down, or credentials that are refused,
-//! are the source's state by name; it is tried again with growing pauses. Records carry the time of their arrival.
+//! are the source's state by name; it is tried again with growing pauses. Records carry the time of their arrival. While
+//! the API server is not heard, the kubelet's log directories name the pods (`logs`).
 
 mod client;
 mod counts;
@@ -17,6 +18,7 @@ mod events;
 mod facts;
 mod follow;
 mod health;
+mod logs;
 mod object;
 mod pods;
 mod quantity;
@@ -33,15 +35,17 @@ use tokio_util::sync::CancellationToken;
 use self::client::Server;
 use self::follow::{Ear, Follower, Patience, Update, What};
 use self::health::Troubles;
+use self::logs::Logs;
 use self::object::{ClusterEvent, Object, Pod};
 use self::pods::{Moment, Pods};
 use self::seen::Store;
 use super::feed::BATCH;
 use super::{Feed, announce};
 use crate::clock::{self, WallOffset};
-use crate::record::{Event, Health, LaneName, Record, SourceName};
+use crate::record::{Event, Health, LaneName, Record, SourceName, Subject};
 pub use client::Access;
 pub use counts::{Counted, Counts};
+pub use logs::Directories;
 
 /// Changes that may wait for the one task; those behind wait in the API server.
 const WAITING: usize = 64;
@@ -61,6 +65,8 @@ pub struct Config {
     pub pending: Duration,
     /// Where what was recorded is remembered; `None`: in memory only.
     pub state_dir: Option<PathBuf>,
+    /// The kubelet's log directories, which have names too.
+    pub logs: Directories,
 }
 
 impl Config {
@@ -93,7 +99,8 @@ pub async fn run(config: Config, feed: Feed, counts: Counts, stop: CancellationT
                 }
             }
             _ = tick.tick() => {
-                let records = source.pods.tick(moment());
+                let mut records = source.pods.tick(moment());
+                records.extend(source.named_by_logs().await);
                 source.offer(records);
                 source.save().await;
             }
@@ -113,6 +120,8 @@ struct Kube {
     store: Option<Store>,
     troubles: Troubles,
     told: Option<Health>,
+    /// `None` while they are read, and after a scan that failed.
+    logs: Option<Logs>,
 }
 
 impl Kube {
@@ -128,7 +137,9 @@ impl Kube {
             }
         }
         let node = config.node_name.clone();
+        let logs = Some(Logs::new(config.logs.clone()));
         Self {
+            logs,
             pods: Pods::new(node, config.pending, seen, moment()),
             config,
             feed,
@@ -238,6 +249,28 @@ impl Kube {
             Update::Up => Some(Ok(())),
             Update::Down(why) => Some(Err(why)),
         }
+    }
+
+    /// The pods that log directories name, while the API server does not.
+    async fn named_by_logs(&mut self) -> Vec<Record> {
+        if let Some(Ok(())) = self.troubles.pods {
+            return Vec::new();
+        }
+        let Some(mut logs) = self.logs.take() else {
+            return Vec::new();
+        };
+        let scanned = tokio::task::spawn_blocking(move || (logs.scan(), logs)).await;
+        let Ok((found, logs)) = scanned else {
+            return Vec::new();
+        };
+        self.logs = Some(logs);
+        let at = clock::boot_now();
+        let record = |logged| Record {
+            at,
+            subject: Subject::Pod,
+            event: Event::LoggedPod(Box::new(logged)),
+        };
+        found.into_iter().map(record).collect()
     }
 
     /// Hands records to the recorder. Whether ends of containers are among them.

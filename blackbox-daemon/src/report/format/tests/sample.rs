@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::report::{
     ClassCount, Completeness, ContainerInfo, Entry, EntryKind, EntrySource, Evidence, FailedCalls,
-    GapCount, IncidentKind, IncidentSummary, NodeInfo, PodInfo, Report, Role, SCHEMA, Severity,
-    SourceLine,
+    GapCount, HistoryRow, IncidentKind, IncidentSummary, LogLine, LogTail, Neighbour, NodeInfo,
+    PodInfo, Report, Role, SCHEMA, Severity, SourceLine,
 };
 use crate::verdict::{Cause, Grade, Statement, Verdict};
 
@@ -51,10 +51,40 @@ pub(crate) fn sample_report() -> Report {
             container_name: None,
             image: None,
             image_digest: None,
+            memory_limit_bytes: Some(512 << 20),
+            memory_request_bytes: None,
+            cpu_limit_millis: None,
+            cpu_request_millis: None,
+            restarts: Some(2),
             pod_uid: None,
             unit: None,
             cgroup_path: None,
             cgroup_id: 77,
+        }],
+        history: vec![HistoryRow {
+            timestamp: at("2026-03-04T05:01:00Z"),
+            container_id: "2e2a91b0c4d5".to_owned(),
+            end: "died of SIGKILL, chosen by the OOM killer".to_owned(),
+            reason: Some("OOMKilled".to_owned()),
+            exit_code: Some(137),
+        }],
+        log: Some(LogTail {
+            path: "/var/log/pods/prod_shop_u/app/2.log".to_owned(),
+            bytes: 55,
+            skipped_bytes: 0,
+            sha256: "ab12".to_owned(),
+            lines: vec![LogLine {
+                timestamp: Some(at("2026-03-04T05:06:07.5Z")),
+                stream: "stderr".to_owned(),
+                text: "allocating".to_owned(),
+            }],
+        }),
+        neighbours: vec![Neighbour {
+            namespace: "prod".to_owned(),
+            pod: "hog".to_owned(),
+            memory_bytes: 96 << 20,
+            requested_bytes: 32 << 20,
+            cites: vec![RecordId(12)],
         }],
         telemetry: vec![
             entry(12, "2026-03-04T05:06:06.5Z", json!(97.5)),
