@@ -68,8 +68,7 @@ pub async fn run(
             }
             let finished = tell(&case, &destinations, metrics.as_ref());
             if let Some(metrics) = metrics {
-                let incident = &finished.summary;
-                metrics.incident(&incident.kind, incident.severity, incident.repeats);
+                metrics.incident(&finished.summary);
                 metrics.report_made(clock::boot_now().since(case.closed));
             }
             told.tell(finished);

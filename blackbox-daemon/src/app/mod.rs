@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::recording::{Parts, Recording};
 use self::serve::Serving;
 use self::sources::Sources;
 use crate::config::Config;
-use crate::destinations::Destinations;
+use crate::destinations::{Destinations, kubernetes};
 use crate::metrics::Metrics;
 use crate::record::Health;
 use crate::sources::cgroup::Hierarchies;
@@ -105,6 +107,8 @@ impl App {
             formats = ?config.formats.iter().map(|f| f.name()).collect::<Vec<_>>(),
             "recording"
         );
+        let events = CancellationToken::new();
+        let writing = events_on_pods(&parts, &recording, &sources, &events);
         ends.wait().await;
         tracing::info!("stopping: open incidents are closed and written");
         let drained = tokio::time::timeout(DRAIN, async {
@@ -117,10 +121,30 @@ impl App {
         if drained.await.is_err() {
             tracing::error!("some records or reports were not finished in time");
         }
+        events.cancel();
+        writing.wait().await;
         // What could not be written is logged by the drain itself.
         destinations.drain(DESTINATIONS_DRAIN).await;
         Ok(())
     }
+}
+
+/// Starts writing an Event on the pod for each incident, if that is wanted.
+fn events_on_pods(
+    parts: &Parts<'_>,
+    recording: &Recording,
+    sources: &Sources,
+    stop: &CancellationToken,
+) -> TaskTracker {
+    let tasks = TaskTracker::new();
+    tasks.close();
+    let cluster = &parts.config.cluster;
+    if let Some(counts) = sources.kube.clone().filter(|_| cluster.events) {
+        let (told, node) = (recording.told.clone(), parts.node.name.clone());
+        let access = cluster.access.clone();
+        tasks.spawn(kubernetes::run(told, access, node, counts, stop.clone()));
+    }
+    tasks
 }
 
 /// The two signals that end the daemon.

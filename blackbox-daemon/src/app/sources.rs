@@ -19,6 +19,8 @@ use crate::sources::{Feed, announce, sample_each};
 pub(super) struct Sources {
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// What the kube source counts, if there is one.
+    pub(super) kube: Option<Counts>,
 }
 
 impl Sources {
@@ -64,18 +66,25 @@ impl Sources {
             }
             Err(error) => announce(SourceName::Cgroup, now, Health::Failed(error.clone()), feed),
         }
-        match &config.kubernetes {
+        let counts = match &config.kubernetes {
             Kubernetes::Off(why) => {
                 let health = Health::Disabled((*why).to_owned());
                 announce(SourceName::Kube, now, health, feed);
+                None
             }
             Kubernetes::On => {
                 let counts = Counts::default();
                 metrics.read_kube(counts.clone());
-                let kube = kube::run(kube(config, node), feed.clone(), counts, stop.clone());
-                tasks.spawn(kube);
+                let config = kube(config, node);
+                tasks.spawn(kube::run(
+                    config,
+                    feed.clone(),
+                    counts.clone(),
+                    stop.clone(),
+                ));
+                Some(counts)
             }
-        }
+        };
         if config.api.is_none() {
             let why = "no REST API: neither BLACKBOX_API_KEY nor BLACKBOX_API_KEYS_FILE is set";
             announce(
@@ -86,7 +95,11 @@ impl Sources {
             );
         }
         tasks.close();
-        Self { tasks, stop }
+        Self {
+            tasks,
+            stop,
+            kube: counts,
+        }
     }
 
     pub(super) async fn stop(&self) {

@@ -87,6 +87,8 @@ pub struct Cluster {
     /// How long a pod may be pending.
     pub pending: Duration,
     pub state_dir: Option<PathBuf>,
+    /// Write an Event on the pod for each incident.
+    pub events: bool,
     /// The kubelet's log directories.
     pub logs: kube::Directories,
     /// Most bytes of a dead container's log in a report.

@@ -43,6 +43,7 @@ pub(super) fn cluster(settings: &Settings) -> Cluster {
         retry: kubernetes.k8s_retry_interval,
         pending: kubernetes.kube_pending_limit,
         state_dir: settings.recording.state_dir.clone(),
+        events: kubernetes.kube_events,
         logs: Directories {
             pods: kubernetes.pod_logs.clone(),
             containers: kubernetes.container_logs.clone(),

@@ -7,6 +7,7 @@
 
 pub mod file;
 pub mod http;
+pub mod kubernetes;
 mod state;
 pub mod stdout;
 mod target;

@@ -34,6 +34,7 @@ pub(super) struct Instruments {
     pub(super) received: IntCounterVec,
     pub(super) reported: IntCounterVec,
     pub(super) incidents: IntCounterVec,
+    pub(super) of_pods: IntCounterVec,
     pub(super) repeats: IntCounterVec,
     pub(super) report_seconds: Histogram,
     pub(super) format_seconds: HistogramVec,
@@ -104,6 +105,11 @@ impl Instruments {
                 "Incidents with a report; a type v1 does not know is other.",
                 &["type", "severity"],
             )?,
+            of_pods: counter(
+                "blackbox_k8s_incidents_total",
+                "Incidents with a report that are about a pod, by type.",
+                &["type"],
+            )?,
             repeats: counter(
                 "blackbox_incident_repeats_total",
                 "Deaths without a report of their own: that of a like one counts them.",
@@ -155,6 +161,7 @@ impl Instruments {
             }
         }
         for kind in KINDS.into_iter().chain([OTHER]) {
+            self.of_pods.with_label_values(&[kind]);
             self.repeats.with_label_values(&[kind]);
         }
     }

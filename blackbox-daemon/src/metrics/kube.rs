@@ -21,6 +21,28 @@ pub(super) fn collect(families: &mut Families, counted: &Counted, wall: WallOffs
     for (verb, count) in &counted.requests {
         requests.add(&[("verb", verb)], number(*count));
     }
+    let mut times = families.summary(
+        "k8s_api_request_duration_seconds",
+        "Time until the API server began to answer.",
+    );
+    for (verb, took) in &counted.took {
+        let count = counted.requests.get(verb).copied().unwrap_or(0);
+        times.add_times(&[("verb", verb)], count, *took);
+    }
+    let mut events = families.counter(
+        "k8s_pod_events_total",
+        "Changes of pods of this node, by the API server's word for them.",
+    );
+    for (kind, count) in &counted.pod_changes {
+        events.add(&[("type", kind)], number(*count));
+    }
+    families
+        .counter(
+            "blackbox_kube_events_total",
+            "Events to be written on pods, by what became of them.",
+        )
+        .add(&[("result", "written")], number(counted.events_written))
+        .add(&[("result", "failed")], number(counted.events_failed));
     let mut errors = families.counter(
         "k8s_api_errors_total",
         "Requests and watches that failed, by HTTP status or by what went wrong.",

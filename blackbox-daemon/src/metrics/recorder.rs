@@ -23,6 +23,12 @@ pub(super) fn collect(families: &mut Families, status: &Status, now: BootTime) {
         .add(&[], status.open_incidents as f64);
     families
         .counter(
+            "blackbox_ends_meant_total",
+            "Ends of containers whose pods were being deleted: no incidents.",
+        )
+        .add(&[], number(status.ends_meant));
+    families
+        .counter(
             "blackbox_reports_dropped_total",
             "Incidents without a report because too many waited for one.",
         )

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use super::Metrics;
 use super::instruments::{KINDS, one_of};
-use crate::record::Severity;
-use crate::report::IncidentKind;
+use crate::report::Summary;
 use crate::report::format::{Format, FormatError};
 
 impl Metrics {
     /// Counts an incident that has a report, and the deaths it speaks for that have none.
-    pub fn incident(&self, kind: &IncidentKind, severity: Severity, repeats: u64) {
+    pub fn incident(&self, incident: &Summary) {
         let all = &self.0.instruments;
-        let kind = one_of(&KINDS, kind.name());
+        let (severity, repeats) = (incident.severity, incident.repeats);
+        let kind = one_of(&KINDS, incident.kind.name());
+        if incident.pod_name.is_some() {
+            all.of_pods.with_label_values(&[kind]).inc();
+        }
         all.incidents
             .with_label_values(&[kind, severity.name()])
             .inc();

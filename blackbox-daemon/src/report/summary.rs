@@ -43,6 +43,8 @@ pub struct Finished {
     pub summary: Summary,
     /// Where it happened, if that is known.
     pub cgroup_path: Option<String>,
+    /// The pod it is about, as the API server knows it.
+    pub pod_uid: Option<String>,
 }
 
 impl Finished {
@@ -53,6 +55,7 @@ impl Finished {
         Self {
             summary: Summary::of(report),
             cgroup_path: subject.and_then(|subject| subject.cgroup_path.clone()),
+            pod_uid: report.pod.as_ref().and_then(|pod| pod.uid.clone()),
         }
     }
 }

@@ -7,6 +7,7 @@ mod running;
 
 mod daemon;
 mod outages;
+mod replay;
 mod server;
 mod stage;
 mod watch;

@@ -170,8 +170,20 @@ async fn nobody_can_make_many_series() {
         let runtime = format!("runtime-{number}");
         stage.metrics.telemetry([(runtime.as_str(), 1)]);
         let kind = blackbox_daemon::report::IncidentKind::Reported(format!("kind {number}"));
-        let severity = blackbox_daemon::record::Severity::Low;
-        stage.metrics.incident(&kind, severity, 0);
+        stage.metrics.incident(&blackbox_daemon::report::Summary {
+            id: String::new(),
+            timestamp: jiff::Timestamp::UNIX_EPOCH,
+            severity: blackbox_daemon::record::Severity::Low,
+            kind,
+            message: String::new(),
+            pod_name: None,
+            namespace: None,
+            container_id: None,
+            repeats: 0,
+            grade: blackbox_daemon::verdict::Grade::Unknown,
+            cause: blackbox_daemon::verdict::Cause::Unknown,
+            headline: String::new(),
+        });
     }
     let scrape = stage.scrape().await;
     let is = |family: &str, label: &str, wanted: &[&str]| {

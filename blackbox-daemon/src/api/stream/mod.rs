@@ -148,6 +148,7 @@ fn whereabouts(
     Finished {
         summary,
         cgroup_path,
+        ..
     }: &Finished,
 ) -> Whereabouts {
     let pod = summary.pod_name.clone().zip(summary.namespace.clone());

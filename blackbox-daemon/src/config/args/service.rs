@@ -66,6 +66,13 @@ pub struct Kubernetes {
         value_parser = values::pod_pattern
     )]
     pub kube_exclude_pods: Vec<String>,
+    /// Write an Event on the pod for each incident; needs the right to create events.
+    #[arg(
+        long, env = "BLACKBOX_KUBE_EVENTS", default_value = "false",
+        value_parser = values::go_bool, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub kube_events: bool,
     /// The kubelet's directory of logs: reports have the last lines of a dead container, and names come from it where the
     /// API server cannot be asked.
     #[arg(long, env = "BLACKBOX_POD_LOGS", default_value = "/var/log/pods")]

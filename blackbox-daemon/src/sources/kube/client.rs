@@ -36,7 +36,7 @@ pub struct Access {
 
 /// Why the API server did not tell.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
     #[error("no usable {from}: {why}")]
     Access { from: &'static str, why: String },
     #[error("the API server does not answer: {0}")]
@@ -163,7 +163,9 @@ impl Server {
             .body(Body::empty());
         let request = request.map_err(|error| Error::NoAnswer(error.to_string()))?;
         self.counts.request(verb);
+        let began = clock::boot_now();
         let sent = timeout(self.access.timeout, client.send(request)).await;
+        self.counts.took(verb, clock::boot_now().since(began));
         let answer = match sent {
             Ok(Ok(answer)) => answer,
             Ok(Err(kube::Error::Service(error))) => {
@@ -189,7 +191,10 @@ fn retry_after(answer: &Response<Body>) -> Option<Duration> {
 }
 
 /// Reads credentials and makes a client; nothing is asked yet.
-async fn connect(access: &Access) -> Result<Client, Error> {
+///
+/// # Errors
+/// There are no usable credentials.
+pub async fn connect(access: &Access) -> Result<Client, Error> {
     let (from, config) = match &access.kubeconfig {
         Some(path) => ("kubeconfig", from_file(path.clone()).await),
         None => (

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::record::BootTime;
 
@@ -26,6 +27,13 @@ pub struct Counted {
     pub last_told: Option<BootTime>,
     /// Ends of containers that were recorded, restarts among them.
     pub ends: u64,
+    /// Changes of pods by the watch's word for them: `ADDED`, `MODIFIED`, `DELETED`.
+    pub pod_changes: BTreeMap<&'static str, u64>,
+    /// Time until an answer began, by verb.
+    pub took: BTreeMap<&'static str, Duration>,
+    /// Events written on pods, and those that could not be.
+    pub events_written: u64,
+    pub events_failed: u64,
 }
 
 /// Most kinds of failures counted apart: a server may invent statuses.
@@ -50,8 +58,28 @@ impl Counts {
         });
     }
 
-    pub(super) fn change(&self, what: &'static str) {
-        self.with(|counted| *counted.changes.entry(what).or_default() += 1);
+    /// An Event was written on a pod, or could not be.
+    pub fn event_written(&self, written: bool) {
+        self.with(|counted| match written {
+            true => counted.events_written += 1,
+            false => counted.events_failed += 1,
+        });
+    }
+
+    pub(super) fn change(&self, what: &'static str, kind: &str) {
+        let known = ["ADDED", "MODIFIED", "DELETED"]
+            .into_iter()
+            .find(|known| *known == kind);
+        self.with(|counted| {
+            *counted.changes.entry(what).or_default() += 1;
+            if let Some(kind) = known.filter(|_| what == "pods") {
+                *counted.pod_changes.entry(kind).or_default() += 1;
+            }
+        });
+    }
+
+    pub(super) fn took(&self, verb: &'static str, time: Duration) {
+        self.with(|counted| *counted.took.entry(verb).or_default() += time);
     }
 
     pub(super) fn told(&self, now: BootTime) {

@@ -1,5 +1,6 @@
 //! The cluster's own events → records, if they are about this node or a pod of it. Pure.
 
+use super::COMPONENT;
 use super::facts::{MESSAGE, NAME, cut};
 use super::object::{ClusterEvent, Involved};
 use super::pods::{Moment, Pods};
@@ -24,6 +25,9 @@ pub(super) fn record(event: &ClusterEvent, node: &str, pods: &Pods, at: Moment) 
         true => &event.source.component,
         false => &event.reporting_component,
     };
+    if component == COMPONENT {
+        return None;
+    }
     let subject = match &pod {
         Some(_) => Subject::Pod,
         None => Subject::Node,

@@ -43,10 +43,12 @@ use super::feed::BATCH;
 use super::{Feed, announce};
 use crate::clock::{self, WallOffset};
 use crate::record::{Event, Health, LaneName, Record, SourceName, Subject};
-pub use client::Access;
+pub use client::{Access, Error, connect};
 pub use counts::{Counted, Counts};
 pub use logs::Directories;
 
+/// Who we are, in Events that we write; they are no news to us.
+pub const COMPONENT: &str = "blackbox-daemon";
 /// Changes that may wait for the one task; those behind wait in the API server.
 const WAITING: usize = 64;
 /// How often pods that are pending are looked at, and what was seen is saved.

@@ -237,7 +237,7 @@ impl<T: Object, M: Send + 'static> Follower<T, M> {
             }
         };
         let Line { object } = serde_json::from_slice::<Line<T>>(line)?;
-        self.counts.change(self.what.name);
+        self.counts.change(self.what.name, &kind);
         self.at(object.meta());
         self.say(update(object)).await?;
         Ok(())
