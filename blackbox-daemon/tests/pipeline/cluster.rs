@@ -189,7 +189,11 @@ fn shim() -> Process {
 
 /// The container's first process dies of a signal of the runtime.
 fn killed(ms: u64, cgroup: CgroupId, number: u32) -> Vec<Record> {
-    let victim = process(300 + u32::try_from(cgroup.0).unwrap(), "app", cgroup);
+    let victim = process(
+        300 + u32::try_from(cgroup.0).expect("a small id"),
+        "app",
+        cgroup,
+    );
     death_by(victim, ms, signal(ms, shim(), number, SI_USER))
         .into_iter()
         .map(first_of_namespace)
@@ -233,14 +237,14 @@ fn told_with(config: recorder::Config, records: &[Record]) -> (Vec<Value>, u64) 
     }
     known.push(pod(2, facts()));
     take(&mut core, &known);
-    let end = records.iter().map(|record| record.at).max().unwrap();
+    let end = records.iter().map(|record| record.at).max();
+    let end = end.expect("records");
     let mut records = records.to_vec();
     records.sort_by_key(|record| record.at);
     let mut records = records.into_iter().peekable();
     let (mut closed, mut ms) = (Vec::new(), 0);
     while at(ms) < end.plus(std::time::Duration::from_secs(20)) {
-        while records.peek().is_some_and(|record| record.at <= at(ms)) {
-            let record = records.next().unwrap();
+        while let Some(record) = records.next_if(|record| record.at <= at(ms)) {
             core.take(&record, at(ms), wall());
         }
         closed.extend(core.turn(at(ms), wall(), false));
@@ -273,7 +277,7 @@ fn one(records: &[Record]) -> Value {
 #[track_caller]
 fn check(report: &Value, cause: &str, grade: &str, headline: &str) {
     let verdict = &report["verdict"];
-    let text = verdict["headline"].as_str().unwrap();
+    let text = verdict["headline"].as_str().expect("a headline");
     assert_eq!(verdict["cause"], cause, "{text}");
     assert_eq!(verdict["grade"], grade, "{text}");
     assert!(text.contains(headline), "{text}");
