@@ -4,6 +4,13 @@
 //! Every test has a daemon and cgroups of its own and asserts only about these: the machine may do what it likes.
 
 mod lab;
+#[path = "../kube/server.rs"]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests of the kube source need more of it"
+)]
+mod server;
 
 mod attribution;
 mod conservation;
@@ -12,6 +19,7 @@ mod faults;
 mod memory;
 mod metrics;
 mod namespaces;
+mod pods;
 mod privileges;
 mod shutdown;
 mod sidecars;
