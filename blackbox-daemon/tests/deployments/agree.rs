@@ -123,6 +123,8 @@ fn wrong_values_are_refused_with_their_name() {
         ("seccompProfile=None", "seccompProfile"),
         ("env.BLACKBOX_API_KEY=secret-in-the-pod", "BLACKBOX_API_KEY"),
         ("reportsPath=relative", "reportsPath"),
+        ("statePath=relative", "statePath"),
+        ("env.BLACKBOX_STATE_DIR=/elsewhere", "BLACKBOX_STATE_DIR"),
         ("maxUnavailable=0", "maxUnavailable"),
     ] {
         let output = template("blackbox", &[value]).output().unwrap();

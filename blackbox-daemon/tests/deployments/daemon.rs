@@ -33,6 +33,11 @@ fn every_key_is_the_daemons_and_every_value_is_allowed() {
         .collect();
     let settings = parse(&flags).unwrap().settings;
     assert_eq!(settings.recording.proc_root.to_str(), Some("/host/proc"));
+    let state = settings.recording.state_dir.unwrap();
+    let mounts = container(&objects)["volumeMounts"].as_array().unwrap();
+    let mounted = |mount: &&Value| mount["mountPath"] == state.to_str().unwrap();
+    let mount = mounts.iter().find(mounted).expect("the state directory");
+    assert!(mount.get("readOnly").is_none(), "{mount}");
     let ports: Vec<&Value> = container(&objects)["ports"]
         .as_array()
         .unwrap()

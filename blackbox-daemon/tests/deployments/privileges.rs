@@ -49,7 +49,7 @@ fn no_namespace_of_the_host() {
 }
 
 #[test]
-fn of_the_host_only_reports_can_be_written() {
+fn of_the_host_only_reports_and_state_can_be_written() {
     let objects = plain();
     let set = find(&objects, "DaemonSet", "blackbox-daemon");
     let volumes = set["spec"]["template"]["spec"]["volumes"]
@@ -71,7 +71,9 @@ fn of_the_host_only_reports_can_be_written() {
         [
             ("/proc", true),
             ("/sys/fs/cgroup", true),
+            ("/var/lib/blackbox", false),
             ("/var/log/blackbox", false),
+            ("/var/log/containers", true),
             ("/var/log/pods", true),
         ]
     );
