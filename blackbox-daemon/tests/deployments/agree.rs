@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::objects::{container, deployments, helm, kustomize, plain, template};
+use crate::objects::{composed, container, deployments, helm, kustomize, own, plain, template};
 
 /// The chart has no Namespace: Helm's user makes it.
 fn without_namespace(mut objects: Vec<Value>) -> Vec<Value> {
@@ -28,26 +28,6 @@ fn assert_same(one: &[Value], other: &[Value]) {
     }
 }
 
-/// The base with these components, as a user's own kustomization has them.
-fn composed(components: &[&str]) -> Vec<Value> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let copied = Command::new("cp")
-        .arg("-r")
-        .arg(deployments("kustomize"))
-        .arg(folder.path())
-        .status()
-        .expect("cp");
-    assert!(copied.success());
-    let own = folder.path().join("own");
-    std::fs::create_dir(&own).expect("a folder");
-    let mut text = "resources:\n  - ../kustomize/base\ncomponents:\n".to_owned();
-    for component in components {
-        text.push_str(&format!("  - ../kustomize/components/{component}\n"));
-    }
-    std::fs::write(own.join("kustomization.yaml"), text).expect("a file");
-    kustomize(&own)
-}
-
 #[test]
 fn the_plain_manifest_is_the_base() {
     xtask::manifests::check().unwrap();
@@ -66,6 +46,7 @@ fn values_do_what_components_do() {
         ("seccompProfile=Unconfined", &["seccomp-unconfined"]),
         ("hostPorts.enabled=true", &["host-ports"]),
         ("serviceMonitor.enabled=true", &["service-monitor"]),
+        ("kubeEvents.enabled=true", &["kube-events"]),
         (
             "hostPorts.enabled=true,privileged=true",
             &["privileged", "host-ports"],
@@ -83,6 +64,11 @@ fn overlays_are_what_they_say() {
     let v1 = kustomize(&deployments("kustomize/overlays/v1-compatible"));
     let values = ["hostPorts.enabled=true", "resourceQuota.enabled=false"];
     assert_same(&v1, &helm("kube-system", &values));
+    // As docs/deploy.md says.
+    let text = "namespace: kube-system\nresources:\n  - ../kustomize/overlays/v1-compatible\n\
+        components:\n  - ../kustomize/components/kube-events\n";
+    let values = [&values[..], &["kubeEvents.enabled=true"]].concat();
+    assert_same(&own(text), &helm("kube-system", &values));
     let mut folders: Vec<_> = std::fs::read_dir(deployments("kustomize/overlays"))
         .unwrap()
         .map(|folder| folder.unwrap().file_name().into_string().unwrap())
@@ -125,6 +111,8 @@ fn wrong_values_are_refused_with_their_name() {
         ("reportsPath=relative", "reportsPath"),
         ("statePath=relative", "statePath"),
         ("env.BLACKBOX_STATE_DIR=/elsewhere", "BLACKBOX_STATE_DIR"),
+        ("env.BLACKBOX_KUBE_EVENTS=x", "BLACKBOX_KUBE_EVENTS"),
+        ("kubeEvents.enabled=yes", "kubeEvents"),
         ("maxUnavailable=0", "maxUnavailable"),
     ] {
         let output = template("blackbox", &[value]).output().unwrap();

@@ -7,4 +7,5 @@ mod agree;
 mod daemon;
 mod objects;
 mod privileges;
+mod rights;
 mod strict;

@@ -28,6 +28,31 @@ pub(crate) fn kustomize(folder: &Path) -> Vec<Value> {
     parse(&read(Command::new(kubectl).arg("kustomize").arg(folder)))
 }
 
+/// What a user's own kustomization beside `kustomize/` renders to.
+pub(crate) fn own(text: &str) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(deployments("kustomize"))
+        .arg(folder.path())
+        .status()
+        .expect("cp");
+    assert!(copied.success());
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).expect("a folder");
+    std::fs::write(own.join("kustomization.yaml"), text).expect("a file");
+    kustomize(&own)
+}
+
+/// The base with these components.
+pub(crate) fn composed(components: &[&str]) -> Vec<Value> {
+    let mut text = "resources:\n  - ../kustomize/base\ncomponents:\n".to_owned();
+    for component in components {
+        text.push_str(&format!("  - ../kustomize/components/{component}\n"));
+    }
+    own(&text)
+}
+
 /// A `helm template` of the chart, with a key.
 pub(crate) fn template(namespace: &str, values: &[&str]) -> Command {
     let mut command = Command::new(renderers::find().expect("helm").helm);

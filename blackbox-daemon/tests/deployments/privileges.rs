@@ -80,29 +80,6 @@ fn of_the_host_only_reports_and_state_can_be_written() {
 }
 
 #[test]
-fn it_reads_pods_events_and_its_node_and_checks_tokens() {
-    let objects = plain();
-    assert_eq!(
-        find(&objects, "ClusterRole", "blackbox-daemon")["rules"],
-        json!([
-            {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list", "watch"]},
-            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
-            {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
-        ])
-    );
-    let roles = objects
-        .iter()
-        .filter(|object| object["kind"].as_str().unwrap().contains("Role"));
-    assert_eq!(roles.count(), 2, "one role and its binding");
-    let binding = find(&objects, "ClusterRoleBinding", "blackbox-daemon");
-    assert_eq!(binding["roleRef"]["name"], "blackbox-daemon");
-    assert_eq!(
-        binding["subjects"],
-        json!([{"kind": "ServiceAccount", "name": "blackbox-daemon", "namespace": "blackbox"}])
-    );
-}
-
-#[test]
 fn nothing_but_its_own_end_restarts_it_and_nothing_displaces_it() {
     let objects = plain();
     let container = container(&objects);
