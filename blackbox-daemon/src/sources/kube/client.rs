@@ -89,7 +89,7 @@ impl Error {
 fn hint(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "are the daemon's credentials of this cluster?",
-        StatusCode::FORBIDDEN => "the daemon needs to get, list and watch pods and events",
+        StatusCode::FORBIDDEN => "the daemon needs to list and watch pods and events",
         StatusCode::TOO_MANY_REQUESTS => "it is overloaded",
         _ => "it is tried again",
     }
