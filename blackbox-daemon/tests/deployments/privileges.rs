@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::objects::{container, deployments, find, kustomize, plain};
+use crate::objects::{container, deployments, find, helm, kustomize, plain};
 
 #[test]
 fn the_container_has_two_capabilities() {
@@ -80,17 +80,42 @@ fn of_the_host_only_reports_and_state_can_be_written() {
 }
 
 #[test]
-fn nothing_but_its_own_end_restarts_it_and_nothing_displaces_it() {
+fn probes_ask_health_and_only_a_long_silence_ends_it() {
+    let tls = "env.BLACKBOX_API_TLS_CERT_FILE=/etc/blackbox/tls.crt";
+    for (objects, scheme) in [(plain(), None), (helm("blackbox", &[tls]), Some("HTTPS"))] {
+        let container = container(&objects);
+        let seconds = |probe: &str| {
+            let probe = &container[probe];
+            let mut asked = json!({"path": "/api/v1/health", "port": "api"});
+            if let Some(scheme) = scheme {
+                asked["scheme"] = scheme.into();
+            }
+            assert_eq!(probe["httpGet"], asked);
+            let number = |field: &str| probe[field].as_u64().unwrap();
+            assert!(number("timeoutSeconds") <= number("periodSeconds"));
+            number("periodSeconds") * number("failureThreshold")
+        };
+        assert_eq!(
+            (seconds("readinessProbe"), seconds("livenessProbe")),
+            (30, 300)
+        );
+        assert!(container.get("startupProbe").is_none());
+    }
+}
+
+#[test]
+fn it_is_on_every_node_and_nothing_displaces_it() {
     let objects = plain();
-    let container = container(&objects);
-    assert!(container.get("livenessProbe").is_none());
-    assert!(container.get("startupProbe").is_none());
-    assert_eq!(
-        container["readinessProbe"]["httpGet"],
-        json!({"path": "/api/v1/health", "port": "api"})
-    );
     let pod = &find(&objects, "DaemonSet", "blackbox-daemon")["spec"]["template"]["spec"];
     assert_eq!(pod["priorityClassName"], "system-node-critical");
     assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
+    assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux"}));
     assert_eq!(pod["terminationGracePeriodSeconds"], 10);
+    assert_eq!(
+        container(&objects)["resources"],
+        json!({
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"cpu": "500m", "memory": "512Mi"},
+        })
+    );
 }
