@@ -1,6 +1,6 @@
 //! The manifests and the daemon know each other: its keys, its ports, its version, and the key that it refuses.
 
-use blackbox_daemon::config::args::{self, Cli};
+use blackbox_daemon::config::args::{self, Cli, Settings};
 use blackbox_daemon::config::values::PLACEHOLDER_KEY;
 use clap::FromArgMatches as _;
 use serde_json::{Value, json};
@@ -14,24 +14,28 @@ fn parse(flags: &[String]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&found)
 }
 
-#[test]
-fn every_key_is_the_daemons_and_every_value_is_allowed() {
-    let objects = plain();
+/// What the daemon makes of these variables; one that it does not know ends the test.
+pub(crate) fn settings<'a>(env: impl Iterator<Item = (&'a str, &'a str)>) -> Settings {
     let command = args::command();
-    let flags: Vec<String> = container(&objects)["env"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|variable| {
-            let name = variable["name"].as_str().unwrap();
+    let flags: Vec<String> = env
+        .map(|(name, value)| {
             let known = |arg: &&clap::Arg| arg.get_env().is_some_and(|key| key == name);
             let argument = command.get_arguments().find(known);
             let flag = argument.unwrap_or_else(|| panic!("unknown key {name}"));
-            let value = variable["value"].as_str().unwrap_or("from-elsewhere");
             format!("--{}={value}", flag.get_long().unwrap())
         })
         .collect();
-    let settings = parse(&flags).unwrap().settings;
+    parse(&flags).unwrap().settings
+}
+
+#[test]
+fn every_key_is_the_daemons_and_every_value_is_allowed() {
+    let objects = plain();
+    let env = container(&objects)["env"].as_array().unwrap();
+    let settings = settings(env.iter().map(|variable| {
+        let value = variable["value"].as_str().unwrap_or("from-elsewhere");
+        (variable["name"].as_str().unwrap(), value)
+    }));
     assert_eq!(settings.recording.proc_root.to_str(), Some("/host/proc"));
     let state = settings.recording.state_dir.unwrap();
     let mounts = container(&objects)["volumeMounts"].as_array().unwrap();

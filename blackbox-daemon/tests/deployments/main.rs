@@ -4,6 +4,7 @@
 //! Rendered by real `kubectl kustomize` and `helm`, which `cargo xtask setup` provides.
 
 mod agree;
+mod compose;
 mod daemon;
 mod objects;
 mod privileges;
