@@ -42,7 +42,7 @@ fn parse(text: &str) -> Result<Service, String> {
 }
 
 fn text() -> String {
-    std::fs::read_to_string(deployments("docker/docker-compose.yml")).unwrap()
+    std::fs::read_to_string(deployments("docker/docker-compose.yml")).expect("the file")
 }
 
 #[test]

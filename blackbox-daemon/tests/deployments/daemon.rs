@@ -22,10 +22,10 @@ pub(crate) fn settings<'a>(env: impl Iterator<Item = (&'a str, &'a str)>) -> Set
             let known = |arg: &&clap::Arg| arg.get_env().is_some_and(|key| key == name);
             let argument = command.get_arguments().find(known);
             let flag = argument.unwrap_or_else(|| panic!("unknown key {name}"));
-            format!("--{}={value}", flag.get_long().unwrap())
+            format!("--{}={value}", flag.get_long().expect("a flag"))
         })
         .collect();
-    parse(&flags).unwrap().settings
+    parse(&flags).expect("values that it allows").settings
 }
 
 #[test]
