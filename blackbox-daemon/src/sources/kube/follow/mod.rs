@@ -125,6 +125,11 @@ impl<T: Object, M: Send + 'static> Follower<T, M> {
                 Some(version) => self.watch(&version).await,
             };
             let lasted = clock::boot_now().since(began);
+            // An attempt that hung has been its own pause: the two must not add up while the server comes back.
+            let paused = match &done {
+                Err(Stop::Failed(Error::Late(_))) => lasted,
+                _ => Duration::ZERO,
+            };
             let asked_to_wait = match done {
                 Ok(Lived::Listed) => continue,
                 Ok(Lived::Watched) => {
@@ -142,7 +147,8 @@ impl<T: Object, M: Send + 'static> Follower<T, M> {
                 wait => {
                     failures += 1;
                     let pause = pause(self.patience.retry, failures);
-                    tokio::time::sleep(wait.unwrap_or_default().clamp(pause, longest(pause))).await;
+                    let wait = wait.unwrap_or_default().clamp(pause, longest(pause));
+                    tokio::time::sleep(wait.saturating_sub(paused)).await;
                 }
             }
         }
