@@ -118,6 +118,7 @@ impl<T: Object, M: Send + 'static> Follower<T, M> {
     /// Follows for as long as somebody is told.
     pub(super) async fn run(mut self) {
         let mut failures = 0;
+        let mut listed_again = false;
         loop {
             let began = clock::boot_now();
             let done = match self.version.clone() {
@@ -143,7 +144,9 @@ impl<T: Object, M: Send + 'static> Follower<T, M> {
                 },
             };
             match asked_to_wait {
-                None if lasted >= TOO_SOON => failures = 0,
+                None if lasted >= TOO_SOON => (failures, listed_again) = (0, false),
+                // The history was lost in an outage, whose pauses are no reason to wait. Again: it cannot be followed.
+                None if self.version.is_none() && !listed_again => listed_again = true,
                 wait => {
                     failures += 1;
                     let pause = pause(self.patience.retry, failures);
