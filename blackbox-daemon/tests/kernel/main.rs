@@ -4,7 +4,7 @@
 //! Every test has a daemon and cgroups of its own and asserts only about these: the machine may do what it likes.
 
 mod lab;
-#[path = "../kube/server.rs"]
+#[path = "../kube/server/mod.rs"]
 #[expect(
     dead_code,
     clippy::unwrap_used,

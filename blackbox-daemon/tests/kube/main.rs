@@ -5,9 +5,21 @@
 #[expect(dead_code, reason = "the tests of the API need more of it")]
 mod running;
 
+#[path = "../abuse/process.rs"]
+#[expect(dead_code, reason = "the tests of abuse need more of it")]
+mod process;
+
+/// Of tests that measure time or memory, one at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+mod bounds;
 mod daemon;
+mod memory;
+mod order;
 mod outages;
+mod refusals;
 mod replay;
+mod rights;
 mod server;
 mod stage;
 mod watch;

@@ -9,7 +9,7 @@ use crate::server::{Mood, Server};
 use crate::stage::{SILENCE, Stage, kubeconfig, restarted, running};
 
 /// A source that follows pod `a` and is well.
-async fn well(server: &Server, directory: &TempDir) -> Stage {
+pub(crate) async fn well(server: &Server, directory: &TempDir) -> Stage {
     server.apply(running("a"));
     let mut stage = Stage::start(server, directory, false);
     stage.until_said("pod a Running", 1).await;
@@ -154,26 +154,6 @@ async fn no_kubeconfig_and_a_broken_one_are_said() {
     kubeconfig(directory.path(), server.port, "right");
     stage.until_said("pod a Running", 1).await;
     stage.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_refuses_or_breaks_off_is_asked_again_with_pauses() {
-    for mood in [Mood::Refuses(429), Mood::Refuses(500), Mood::Truncates] {
-        let (server, directory) = (Server::start(), TempDir::new().unwrap());
-        let mut stage = well(&server, &directory).await;
-        let before = server.asked("watch pods") + server.asked("list pods");
-        server.feel(mood);
-        server.apply(restarted("a", 1));
-        server.cut();
-        stage.listen(Duration::from_secs(1)).await;
-        let asked = server.asked("watch pods") + server.asked("list pods") - before;
-        assert!((1..=12).contains(&asked), "{mood:?}: {asked} requests");
-        server.feel(Mood::Well);
-        stage.until_said("ended a", 1).await;
-        stage.listen(Duration::from_millis(200)).await;
-        assert_eq!(stage.count("ended a"), 1, "{mood:?}");
-        stage.stop().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,21 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// As long as a watch may be silent in these tests.
 pub(crate) const SILENCE: Duration = Duration::from_secs(3);
 
+/// How patient the source is: much less than by default.
+pub(crate) const IMPATIENT: Patience = Patience {
+    timeout: Duration::from_secs(2),
+    retry: Duration::from_millis(100),
+    silence: SILENCE,
+};
+
+/// Of the source's configuration, what the tests of its patience vary.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) timeout: Duration,
+    pub(crate) retry: Duration,
+    pub(crate) silence: Duration,
+}
+
 pub(crate) struct Stage {
     intake: Intake,
     pub(crate) records: Vec<Record>,
@@ -50,15 +65,24 @@ impl Stage {
     }
 
     pub(crate) fn start_on(node: &str, kubeconfig: PathBuf, state_dir: Option<PathBuf>) -> Self {
+        Self::start_patient(node, kubeconfig, state_dir, IMPATIENT)
+    }
+
+    pub(crate) fn start_patient(
+        node: &str,
+        kubeconfig: PathBuf,
+        state_dir: Option<PathBuf>,
+        patience: Patience,
+    ) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let config = Config {
             node_name: node.to_owned(),
             access: Access {
                 kubeconfig: Some(kubeconfig),
-                timeout: Duration::from_secs(2),
+                timeout: patience.timeout,
             },
-            retry: Duration::from_millis(100),
-            silence: SILENCE,
+            retry: patience.retry,
+            silence: patience.silence,
             pending: Duration::from_secs(300),
             state_dir,
             logs: kube::Directories {

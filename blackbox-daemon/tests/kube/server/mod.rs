@@ -2,20 +2,19 @@
 //!
 //! It runs on a runtime of its own; when it goes down, every connection breaks at once.
 
-use std::convert::Infallible;
+mod answers;
+
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use blackbox_daemon::clock;
+use blackbox_daemon::record::BootTime;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
 
 /// What it does instead of what it should.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,12 +23,16 @@ pub(crate) enum Mood {
     Well,
     /// Takes requests and says nothing, nor does it end what is open.
     Mute,
-    /// Sends what it has to say so slowly that it never ends.
+    /// Sends what it has to say at one byte a second.
     Drip,
     /// Answers every request with this status.
     Refuses(u16),
-    /// Ends each watch in the middle of a line.
+    /// Answers every request with 429 and this `Retry-After`.
+    Busy(&'static str),
+    /// Ends each list in the middle of its JSON and each watch in the middle of a line, as if that were all.
     Truncates,
+    /// The same, and then the connection breaks.
+    BreaksOff,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +47,7 @@ struct World {
     gone_inside: bool,
     token: Option<String>,
     mood: Mood,
-    asked: Vec<String>,
+    asked: Vec<(BootTime, String)>,
     selectors: Vec<String>,
 }
 
@@ -63,6 +66,12 @@ struct Shared {
     world: Arc<Mutex<World>>,
     changed: watch::Receiver<u64>,
     cut: watch::Receiver<u64>,
+}
+
+impl World {
+    fn note(&mut self, asked: String) {
+        self.asked.push((clock::boot_now(), asked));
+    }
 }
 
 impl Server {
@@ -102,8 +111,9 @@ impl Server {
             cut: self.cut.subscribe(),
         };
         let router = Router::new()
-            .route("/api/v1/pods", get(pods))
-            .route("/api/v1/events", get(events))
+            .route("/api/v1/pods", get(answers::pods))
+            .route("/api/v1/events", get(answers::events))
+            .fallback(answers::unknown)
             .with_state(shared);
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -201,6 +211,12 @@ impl Server {
         world.log.clear();
     }
 
+    /// No watch can go on, wherever from.
+    pub(crate) fn forget_always(&self, inside: bool) {
+        self.forget(inside);
+        self.world().forgotten = u64::MAX;
+    }
+
     /// Ends all watches.
     pub(crate) fn cut(&self) {
         self.cut.send_modify(|count| *count += 1);
@@ -216,11 +232,20 @@ impl Server {
 
     /// The requests so far: `list pods`, `watch events` …
     pub(crate) fn asked(&self, what: &str) -> usize {
-        self.world()
-            .asked
-            .iter()
-            .filter(|asked| *asked == what)
-            .count()
+        self.when(what).len()
+    }
+
+    /// When each of these requests came.
+    pub(crate) fn when(&self, what: &str) -> Vec<BootTime> {
+        let world = self.world();
+        let asked = world.asked.iter().filter(|(_, asked)| asked == what);
+        asked.map(|(at, _)| *at).collect()
+    }
+
+    /// Every kind of request there was.
+    pub(crate) fn kinds(&self) -> BTreeSet<String> {
+        let world = self.world();
+        world.asked.iter().map(|(_, asked)| asked.clone()).collect()
     }
 
     /// The field selectors that were asked with.
@@ -233,164 +258,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.running.take() {
             runtime.shutdown_background();
-        }
-    }
-}
-
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Asked {
-    watch: bool,
-    resource_version: Option<String>,
-    field_selector: String,
-    limit: Option<usize>,
-    #[serde(rename = "continue")]
-    next: Option<usize>,
-    timeout_seconds: u64,
-}
-
-async fn pods(state: State<Shared>, asked: Query<Asked>, headers: HeaderMap) -> Response {
-    answer("pods", state, asked, headers).await
-}
-
-async fn events(state: State<Shared>, asked: Query<Asked>, headers: HeaderMap) -> Response {
-    answer("events", state, asked, headers).await
-}
-
-async fn answer(
-    resource: &'static str,
-    State(shared): State<Shared>,
-    Query(asked): Query<Asked>,
-    headers: HeaderMap,
-) -> Response {
-    let (mood, token) = {
-        let mut world = shared.world.lock().unwrap();
-        let verb = if asked.watch { "watch" } else { "list" };
-        world.asked.push(format!("{verb} {resource}"));
-        world.selectors.push(asked.field_selector.clone());
-        (world.mood, world.token.clone())
-    };
-    if let Some(token) = token {
-        let sent = headers
-            .get("authorization")
-            .map(|value| value.to_str().unwrap());
-        if sent != Some(&format!("Bearer {token}")) {
-            return status(401);
-        }
-    }
-    match mood {
-        Mood::Mute => std::future::pending().await,
-        Mood::Refuses(code) => status(code),
-        Mood::Well | Mood::Drip | Mood::Truncates if asked.watch => {
-            watching(resource, shared, asked)
-        }
-        Mood::Well | Mood::Drip | Mood::Truncates => list(resource, &shared, &asked),
-    }
-}
-
-fn status(code: u16) -> Response {
-    let body = json!({"kind": "Status", "status": "Failure", "code": code, "message": "no"});
-    (StatusCode::from_u16(code).unwrap(), axum::Json(body)).into_response()
-}
-
-fn list(resource: &str, shared: &Shared, asked: &Asked) -> Response {
-    let world = shared.world.lock().unwrap();
-    let all: &[Value] = if resource == "pods" { &world.pods } else { &[] };
-    let from = asked.next.unwrap_or(0);
-    let to = asked
-        .limit
-        .map_or(all.len(), |limit| (from + limit).min(all.len()));
-    let next = (to < all.len()).then(|| to.to_string());
-    axum::Json(json!({
-        "kind": "List",
-        "metadata": {"resourceVersion": world.version.to_string(), "continue": next},
-        "items": all[from..to],
-    }))
-    .into_response()
-}
-
-fn watching(resource: &'static str, shared: Shared, asked: Asked) -> Response {
-    let from: u64 = asked
-        .resource_version
-        .as_deref()
-        .unwrap_or("0")
-        .parse()
-        .unwrap();
-    let (forgotten, inside) = {
-        let world = shared.world.lock().unwrap();
-        (from < world.forgotten, world.gone_inside)
-    };
-    if forgotten && !inside {
-        return status(410);
-    }
-    let (lines, body) = mpsc::channel::<Result<Bytes, Infallible>>(16);
-    tokio::spawn(async move {
-        if forgotten {
-            let gone = json!({"type": "ERROR", "object": {"kind": "Status", "code": 410}});
-            lines.send(Ok(format!("{gone}\n").into())).await.ok();
-            return;
-        }
-        let life = Duration::from_secs(asked.timeout_seconds);
-        say(resource, shared, (from, life), lines).await;
-    });
-    Response::new(Body::from_stream(ReceiverStream::new(body)))
-}
-
-/// Says what happens from version `from` on.
-async fn say(
-    resource: &str,
-    mut shared: Shared,
-    (mut from, life): (u64, Duration),
-    to: mpsc::Sender<Result<Bytes, Infallible>>,
-) {
-    let send = async |text: String| to.send(Ok(text.into())).await.is_ok();
-    shared.cut.mark_unchanged();
-    // Only a server that is well ends a watch as it was asked to.
-    let mut end = std::pin::pin!(tokio::time::sleep(life));
-    loop {
-        let (mood, fresh, version) = {
-            let world = shared.world.lock().unwrap();
-            let fresh = world
-                .log
-                .iter()
-                .filter(|(at, of, _)| *at > from && *of == resource);
-            let fresh: Vec<String> = fresh.map(|(_, _, line)| line.clone()).collect();
-            (world.mood, fresh, world.version)
-        };
-        if mood == Mood::Mute {
-            std::future::pending().await
-        }
-        from = version;
-        for line in fresh {
-            match mood {
-                Mood::Truncates => {
-                    send(line[..line.len() / 2].to_owned()).await;
-                    return;
-                }
-                Mood::Drip => {
-                    for byte in line.chars() {
-                        tokio::time::sleep(Duration::from_millis(300)).await;
-                        if !send(byte.to_string()).await {
-                            return;
-                        }
-                    }
-                }
-                _ => {
-                    if !send(format!("{line}\n")).await {
-                        return;
-                    }
-                }
-            }
-        }
-        let bookmark = json!({"type": "BOOKMARK", "object": {"kind": "Pod",
-            "metadata": {"resourceVersion": from.to_string()}, "spec": {"containers": null}, "status": {}}});
-        if mood == Mood::Well && !send(format!("{bookmark}\n")).await {
-            return;
-        }
-        tokio::select! {
-            _ = shared.changed.changed() => {}
-            _ = shared.cut.changed() => return,
-            () = &mut end => return,
         }
     }
 }
