@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{Config, Kubernetes};
 use crate::destinations::{DestinationConfig, file};
 use crate::privileges;
 use crate::record::{BootTime, Health};
@@ -68,6 +68,10 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         findings.push(sampled("cgroup files", CgroupSampler::new(found)));
     }
     findings.push(pressure(&config.proc_root));
+    if config.kubernetes == Kubernetes::On {
+        findings.push(pod_logs(&config.cluster.logs.pods));
+        findings.push(memory(config.cluster.state_dir.as_deref()));
+    }
     findings.extend(config.destinations.iter().map(destination));
     findings
 }
@@ -163,6 +167,40 @@ fn pressure(proc_root: &Path) -> Finding {
             "pressure stall information",
             Health::Degraded("not offered (CONFIG_PSI, or boot with psi=1)".to_owned()),
         ),
+    }
+}
+
+/// The last lines of dead containers, and names while the API server is not heard, come from there.
+fn pod_logs(directory: &Path) -> Finding {
+    match std::fs::read_dir(directory) {
+        Ok(pods) => ok(
+            "pod logs",
+            format!("{}, {} pods", directory.display(), pods.count()),
+        ),
+        Err(error) => finding(
+            "pod logs",
+            Health::Degraded(format!(
+                "reports will be without the last lines of containers: {}: {error}",
+                directory.display()
+            )),
+        ),
+    }
+}
+
+/// What was told is remembered there.
+fn memory(directory: Option<&Path>) -> Finding {
+    const WHAT: &str = "state directory";
+    match directory {
+        None => finding(
+            WHAT,
+            Health::Disabled(
+                "BLACKBOX_STATE_DIR is not set: what was told is forgotten at a restart".to_owned(),
+            ),
+        ),
+        Some(path) => match file::check(path) {
+            Ok(()) => ok(WHAT, format!("{}, writable", path.display())),
+            Err(error) => finding(WHAT, Health::Failed(error.to_string())),
+        },
     }
 }
 

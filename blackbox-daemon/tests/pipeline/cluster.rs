@@ -642,3 +642,43 @@ fn who_opted_out_and_what_is_out_of_scope_has_none() {
         assert_eq!(told_with(config, &records[1..]).0.len(), incidents);
     }
 }
+
+/// What the API server says of another pod of the same owner, and the death of its container.
+fn of_a_sibling(records: &[Record], uid: &str, cgroup: CgroupId) -> Vec<Record> {
+    let path = format!("/kubepods/burstable/pod{uid}/{}", id(cgroup));
+    let mut facts = facts();
+    facts.uid = uid.to_owned();
+    facts.pod.name = format!("checkout-{uid}");
+    facts.containers = vec![container("app", cgroup)];
+    let mut all = vec![
+        noted(Subject::Cgroup(cgroup), 10, Event::CgroupCreated { path }),
+        pod(20, facts),
+    ];
+    all.extend(records.iter().cloned().map(|mut record| {
+        if let Subject::Process(process) = &mut record.subject {
+            process.cgroup = cgroup;
+            process.key.tgid += u32::try_from(cgroup.0).expect("a small id");
+        }
+        record
+    }));
+    all
+}
+
+#[test]
+fn pods_of_one_owner_that_die_of_one_cause_are_one_story() {
+    let mut records = out_of_memory(1_000);
+    for (number, uid) in ["1111", "2222", "3333"].into_iter().enumerate() {
+        let uid = format!("{uid}2d3c-4b5a-6978-8796-a5b4c3d2e1f0");
+        let cgroup = CgroupId(100 + number as u64);
+        let ms = 1_200 + 200 * number as u64;
+        records.extend(of_a_sibling(&out_of_memory(ms), &uid, cgroup));
+    }
+    let report = one(&records);
+    assert_eq!(report["incident"]["repeats"], 3);
+    // Another cause is another story.
+    let mut records = out_of_memory(1_000);
+    let crash = vec![about(app(), 1_100, Event::Exit(main_exit(3)))];
+    let uid = "44442d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+    records.extend(of_a_sibling(&crash, uid, CgroupId(120)));
+    assert_eq!(told(&records).0.len(), 2);
+}

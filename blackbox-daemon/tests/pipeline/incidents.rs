@@ -1,5 +1,6 @@
 //! From triggers to incidents: what joins, what repeats, what is held back, and that nobody is forgotten.
 
+use blackbox_daemon::incident::MAX_OPEN;
 use blackbox_daemon::record::{CgroupId, Event, Exec, Exit, Process, ProcessKey, Record, Subject};
 use blackbox_daemon::report::case::Case;
 use serde_json::json;
@@ -76,14 +77,19 @@ fn a_story_that_goes_on_for_minutes_is_told_once_a_minute() {
 
 #[test]
 fn more_different_deaths_than_can_be_open_are_all_counted() {
-    let records: Vec<Record> = (0..100)
+    let records: Vec<Record> = (0..300)
         .map(|number| {
             let process = process(300 + number, &format!("crasher-{number}"), DEMO);
             about(process, 1, Event::Exit(exit(SIGSEGV)))
         })
         .collect();
     let told = cases(&records);
-    assert_eq!(deaths_told(&told), 100);
+    assert_eq!(deaths_told(&told), 300);
+    assert_eq!(told.len(), MAX_OPEN);
+    let last = json(&told[MAX_OPEN - 1]);
+    let notes = last["completeness"]["notes"].to_string();
+    let crowd = format!("{} deaths of other kinds", 300 - MAX_OPEN);
+    assert!(notes.contains(&crowd), "{notes}");
     let ids: std::collections::BTreeSet<String> =
         told.iter().map(|case| case.incident.id()).collect();
     assert_eq!(ids.len(), told.len(), "no id twice");
