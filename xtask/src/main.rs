@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build_ebpf, check, demo, manifests, setup, test};
+use xtask::{build_ebpf, check, demo, kube, manifests, setup, test};
 
 /// BlackBox's development commands.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Task {
     Manifests(manifests::Options),
     /// Every test, with the root tests where root and BPF are available.
     Test(test::Options),
+    /// Start or end a real kube-apiserver on loopback.
+    Kube(kube::Options),
     /// Stage deaths, and compare each report with the truth.
     Demo(demo::Options),
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Task::Check(options) => check::run(&options),
         Task::Manifests(options) => manifests::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Kube(options) => kube::run(&options),
         Task::Demo(options) => demo::run(&options),
     };
     match result {
