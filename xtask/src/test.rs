@@ -1,8 +1,8 @@
-//! `cargo xtask test`: every test of the workspace, then the root tests on the running kernel where they can run; with
-//! `--long` the fuzz targets too.
+//! `cargo xtask test`: every test of the workspace, then those with a real API server and the root tests on the running
+//! kernel, where they can run; with `--long` the fuzz targets too. `cargo xtask test kube` runs one of these suites.
 //!
-//! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KERNEL=1`, as in CI, root tests that
-//! cannot run are a failure.
+//! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KUBE=1` and `BLACKBOX_REQUIRE_KERNEL=1`,
+//! as in CI, a suite that cannot run is a failure.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -19,13 +19,16 @@ use serde::Serialize;
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::{build_ebpf, fuzz, output, stage, test_tools};
+use crate::{build_ebpf, fuzz, kube, output, stage, test_tools};
 
 const REQUIRE_KERNEL: &str = "BLACKBOX_REQUIRE_KERNEL";
+const REQUIRE_KUBE: &str = "BLACKBOX_REQUIRE_KUBE";
 
 /// `cargo xtask test`.
 #[derive(clap::Args, Debug)]
 pub struct Options {
+    /// Run one suite only.
+    suite: Option<Suite>,
     /// Run the long tests too: those marked `#[ignore]`, property tests with more cases, and each fuzz target for a
     /// minute.
     #[arg(long)]
@@ -33,6 +36,13 @@ pub struct Options {
     /// Write the counts to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// Tests that can run apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Suite {
+    /// The daemon with a real kube-apiserver.
+    Kube,
 }
 
 /// Tests by outcome.
@@ -55,8 +65,10 @@ impl AddAssign for Counts {
 struct Outcome<'a> {
     #[serde(flatten)]
     counts: Counts,
-    /// Why the root tests did not run; `null` if they did.
+    /// Why the root tests did not run; `null` if they did, or were not asked for.
     kernel_tests_missing: Option<&'a str>,
+    /// Why the tests with a real API server did not run; `null` if they did.
+    kube_tests_missing: Option<&'a str>,
     ok: bool,
 }
 
@@ -66,53 +78,31 @@ struct Outcome<'a> {
 /// The kernel programs or the fuzz targets cannot be built, or cargo cannot be started.
 pub fn run(options: &Options) -> Result<ExitCode> {
     let object = build_ebpf::build(&build_ebpf::Options::default())?;
-    for tool in &test_tools::ALL {
-        if let Err(error) = (tool.ensure)() {
-            eprintln!("test: the tests of {} will fail: {error:#}", tool.tests);
-        }
+    let mut tests = Tests::new(options);
+    if options.suite.is_none() {
+        tests.workspace()?;
     }
-    let mut counts = Counts::default();
-    let mut ok = step("test: the workspace", || {
-        suite(
-            &[
-                "--workspace",
-                "--exclude",
-                "blackbox-ebpf",
-                "--no-fail-fast",
-            ],
-            options,
-            &mut counts,
-        )
-    })?;
-    let missing = stage::require_kernel()
-        .err()
-        .map(|error| format!("{error:#}"));
-    match &missing {
-        None => {
-            ok &= step("test: the running kernel", || {
-                suite(&KERNEL, options, &mut counts)
-            })?;
-        }
-        Some(missing) => {
-            eprintln!("test: the root tests on the running kernel did not run: {missing}");
-            ok &= env::var_os(REQUIRE_KERNEL).is_none_or(|value| value != "1");
-        }
-    }
-    if options.long {
+    let kube_tests_missing = tests.kube()?;
+    let kernel_tests_missing = match options.suite {
+        None => tests.kernel()?,
+        Some(Suite::Kube) => None,
+    };
+    if options.long && options.suite.is_none() {
         let fuzzed = fuzz::run(&object)?;
-        ok &= fuzzed.failed == 0;
-        counts += Counts {
+        tests.ok &= fuzzed.failed == 0;
+        tests.counts += Counts {
             passed: fuzzed.passed,
             failed: fuzzed.failed,
             skipped: 0,
         };
     }
-    let kernel_tests_missing = missing.as_deref();
+    let Tests { counts, ok, .. } = tests;
     output::write(
         options.json.as_deref(),
         &Outcome {
             counts,
-            kernel_tests_missing,
+            kernel_tests_missing: kernel_tests_missing.as_deref(),
+            kube_tests_missing: kube_tests_missing.as_deref(),
             ok,
         },
     )?;
@@ -127,6 +117,94 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
+/// What was run so far.
+struct Tests<'a> {
+    options: &'a Options,
+    counts: Counts,
+    ok: bool,
+}
+
+impl<'a> Tests<'a> {
+    fn new(options: &'a Options) -> Self {
+        Self {
+            options,
+            counts: Counts::default(),
+            ok: true,
+        }
+    }
+
+    fn workspace(&mut self) -> Result<()> {
+        for tool in &test_tools::ALL {
+            if let Err(error) = (tool.ensure)() {
+                eprintln!("test: the tests of {} will fail: {error:#}", tool.tests);
+            }
+        }
+        step("test: the workspace", || self.run(&WORKSPACE))
+    }
+
+    /// The tests with a real API server, or why they did not run.
+    fn kube(&mut self) -> Result<Option<String>> {
+        match kube::ensure() {
+            Ok(_) => step("test: a real API server", || self.run(&KUBE)).map(|()| None),
+            Err(error) => {
+                let why = format!("{error:#}");
+                eprintln!("test: the tests with a real API server did not run: {why}");
+                self.ok &= !required(REQUIRE_KUBE);
+                Ok(Some(why))
+            }
+        }
+    }
+
+    /// The tests on the running kernel, or why they did not run.
+    fn kernel(&mut self) -> Result<Option<String>> {
+        match stage::require_kernel() {
+            Ok(()) => step("test: the running kernel", || self.run(&KERNEL)).map(|()| None),
+            Err(error) => {
+                let why = format!("{error:#}");
+                eprintln!("test: the root tests on the running kernel did not run: {why}");
+                self.ok &= !required(REQUIRE_KERNEL);
+                Ok(Some(why))
+            }
+        }
+    }
+
+    /// Runs one `cargo test` and counts what it reports.
+    fn run(&mut self, arguments: &[&str]) -> Result<()> {
+        let mut command = command(arguments, self.options.long);
+        let status = exec::watch(&mut command, |line| {
+            if let Some(found) = parse(line) {
+                self.counts += found;
+            }
+        })?;
+        if let Err(error) = exec::succeeded(&command, status) {
+            eprintln!("test: {error:#}");
+        }
+        self.ok &= status.success();
+        Ok(())
+    }
+}
+
+fn required(key: &str) -> bool {
+    env::var_os(key).is_some_and(|value| value == "1")
+}
+
+const WORKSPACE: [&str; 4] = [
+    "--workspace",
+    "--exclude",
+    "blackbox-ebpf",
+    "--no-fail-fast",
+];
+
+const KUBE: [&str; 7] = [
+    "--package",
+    "blackbox-daemon",
+    "--features",
+    "kube-tests",
+    "--test",
+    "kube_server",
+    "--no-fail-fast",
+];
+
 const KERNEL: [&str; 7] = [
     "--package",
     "blackbox-daemon",
@@ -137,27 +215,14 @@ const KERNEL: [&str; 7] = [
     "--no-fail-fast",
 ];
 
-/// Runs one `cargo test` and adds to `counts` what it reports; false if it failed.
-fn suite(arguments: &[&str], options: &Options, counts: &mut Counts) -> Result<bool> {
-    let mut command = command(arguments, options.long);
-    let status = exec::watch(&mut command, |line| {
-        if let Some(found) = parse(line) {
-            *counts += found;
-        }
-    })?;
-    if let Err(error) = exec::succeeded(&command, status) {
-        eprintln!("test: {error:#}");
-    }
-    Ok(status.success())
-}
-
 fn command(arguments: &[&str], long: bool) -> Command {
     let mut command = cargo();
     command
         .arg("test")
         .args(arguments)
         .arg("--")
-        .env_remove(REQUIRE_KERNEL);
+        .env_remove(REQUIRE_KERNEL)
+        .env_remove(REQUIRE_KUBE);
     if arguments == KERNEL {
         // They stage deaths and count events of the whole machine.
         command.arg("--test-threads=1");
