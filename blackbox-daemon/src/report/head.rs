@@ -118,7 +118,16 @@ fn severity(case: &Case) -> Severity {
         _ => Severity::High,
     });
     let restarts = ends().filter_map(|ended| by_restarts(ended.restarts)).max();
-    own_severity(&incident.first).max(kubernetes.max(restarts).unwrap_or(Severity::Low))
+    // Whatever was told first: a pod's end and a sidecar's word count as much when they join.
+    let told = incident
+        .joined
+        .iter()
+        .filter(|it| it.about.process().is_none());
+    let told = told
+        .filter(|it| it.about.ended().is_none())
+        .map(own_severity);
+    let least = kubernetes.max(restarts).max(told.max());
+    own_severity(&incident.first).max(least.unwrap_or(Severity::Low))
 }
 
 /// 3 restarts medium, 5 high, 10 critical.

@@ -110,7 +110,6 @@ pub(crate) fn stubborn(app: Instances) -> Vec<Step> {
         Step::Says("Killing", "Stopping container app"),
         Step::Passes(Duration::from_secs(2)),
         Step::Status(status("Running", &app.dead(0, &end, None))),
-        Step::Told(1),
         Step::Removed,
     ]
 }

@@ -19,3 +19,4 @@ mod manifest;
 mod outages;
 mod rights;
 mod told;
+mod written;

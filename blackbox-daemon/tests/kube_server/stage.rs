@@ -48,7 +48,17 @@ impl Stage {
 
     /// Starts the daemon on [`NODE`] as this user; what it must remember is in `state`.
     pub(crate) async fn daemon(&self, user: &User, state: &Path) -> Running {
-        let env = [
+        self.daemon_with(user, state, &[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) async fn daemon_with(
+        &self,
+        user: &User,
+        state: &Path,
+        more: &[(&str, &str)],
+    ) -> Running {
+        let mut env = vec![
             ("BLACKBOX_KUBERNETES", "on"),
             ("KUBECONFIG", user.kubeconfig().to_str().expect("UTF-8")),
             ("NODE_NAME", NODE),
@@ -57,6 +67,7 @@ impl Stage {
             // Every incident is told.
             ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
         ];
+        env.extend(more);
         let daemon = Running::start(&env).await;
         until_metric(&daemon, UP).await;
         daemon
@@ -82,8 +93,13 @@ pub(crate) async fn until_metric(daemon: &Running, line: &str) {
 
 /// The objects of the plain manifest, in its order.
 pub(crate) fn manifest() -> Vec<Value> {
+    objects("kubernetes/blackbox.yaml")
+}
+
+/// The objects of a file of `deployments/`.
+pub(crate) fn objects(file: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path: PathBuf = path.join("../deployments/kubernetes/blackbox.yaml");
+    let path: PathBuf = path.join("../deployments").join(file);
     let text = std::fs::read_to_string(path).expect("the manifest");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
     objects.into_iter().filter(|it| !it.is_null()).collect()

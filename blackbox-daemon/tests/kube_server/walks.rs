@@ -82,7 +82,7 @@ pub(crate) fn walks() -> Vec<Walk> {
             ends: &["exit code 137, ContainerStatusUnknown"],
             conditions: &["was evicted by the kubelet: The node was low on resource: memory."],
             events: 1,
-            incidents: &[("high", "crash", "the kubelet evicted pod shop/evicted")],
+            incidents: &[("critical", "crash", "the kubelet evicted pod shop/evicted")],
             ..walk
         },
         Walk {
@@ -91,7 +91,7 @@ pub(crate) fn walks() -> Vec<Walk> {
             steps: lives::late,
             ends: &["exit code 143, Error"],
             conditions: &["ran for longer than its deadline"],
-            incidents: &[("high", "crash", "activeDeadlineSeconds")],
+            incidents: &[("critical", "crash", "activeDeadlineSeconds")],
             ..walk
         },
         Walk {
@@ -99,9 +99,8 @@ pub(crate) fn walks() -> Vec<Walk> {
             steps: lives::replaced,
             ends: &["exit code 143, Error"],
             conditions: &[
+                // That the kubelet is done and takes back what is left of the 30 s is no other deletion.
                 "is being deleted, grace period 30 s",
-                // The kubelet is done, and takes back what is left of the 30 s.
-                "is being deleted, grace period 0 s",
                 "is gone",
             ],
             events: 1,
@@ -111,11 +110,7 @@ pub(crate) fn walks() -> Vec<Walk> {
             pod: "stubborn",
             steps: lives::stubborn,
             ends: &["exit code 137, Error"],
-            conditions: &[
-                "is being deleted, grace period 2 s",
-                "is being deleted, grace period 0 s",
-                "is gone",
-            ],
+            conditions: &["is being deleted, grace period 2 s", "is gone"],
             events: 1,
             incidents: &[("high", "crash", "grace period of 2 s")],
             ..walk

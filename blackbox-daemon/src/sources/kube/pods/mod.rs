@@ -11,7 +11,10 @@ use super::facts::Look;
 use super::object::Pod;
 use super::seen::{Key, Seen};
 use crate::clock::WallOffset;
-use crate::record::{BootTime, Condition, Event, Phase, PodFacts, PodIdentity, Record, Subject};
+use crate::record::{
+    BootTime, Condition, ContainerFacts, ContainerState, Event, Phase, PodFacts, PodIdentity,
+    Record, Subject,
+};
 
 /// Most pods known at once; a kubelet runs 110 by default.
 const MOST: usize = 16_384;
@@ -169,8 +172,14 @@ impl Pods {
         if uid.is_empty() || elsewhere || stale || no_room {
             return Vec::new();
         }
-        let look = Look::of(pod);
+        let mut look = Look::of(pod);
         let old = known.map(|known| &known.facts);
+        if let Some(first) = old.and_then(|old| old.deletion)
+            && is_finished(&look.facts)
+        {
+            // The last step of a deletion sets the grace period to 0; what the containers were given was another one.
+            look.facts.deletion = Some(first);
+        }
         let events = edges::edges(old, &look, sight, &mut self.seen);
         let shown = look.ends.iter().map(Key::of_end).collect();
         let (since, told) = match known {
@@ -220,6 +229,13 @@ impl Pods {
             self.seen.forget(&shown.collect());
         }
     }
+}
+
+/// Whether the kubelet has ended its containers and takes the pod away. One that is deleted by force still runs.
+fn is_finished(facts: &PodFacts) -> bool {
+    let forced = facts.deletion.is_some_and(|it| it.grace_seconds == Some(0));
+    let runs = |it: &ContainerFacts| matches!(it.state, ContainerState::Running { .. });
+    forced && !facts.containers.iter().any(runs)
 }
 
 /// A pod of which nothing is told at the moment.
