@@ -11,6 +11,7 @@
 //!
 //! Pure: time and names come in as arguments; triggers in, closed incidents out.
 
+pub mod ends;
 mod kinship;
 mod stops;
 pub mod throttle;

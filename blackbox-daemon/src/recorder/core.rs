@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::status::{Latest, Status, View};
 use crate::clock::WallOffset;
 use crate::identity::Identities;
+use crate::incident::ends::Ends;
 use crate::incident::trigger::{self, Rules};
 use crate::incident::{self, Incident, Incidents};
 use crate::record::{
@@ -13,7 +14,6 @@ use crate::record::{
 };
 use crate::report::NodeInfo;
 use crate::report::case::Case;
-use crate::report::history::Ends;
 use crate::report::ledger::Ledger;
 use crate::window::{self, Appended, Window};
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::history::PastEnd;
 use super::ledger::Ledger;
 use super::{LogTail, NodeInfo};
 use crate::clock::WallOffset;
 use crate::identity::Names;
 use crate::incident::Incident;
+use crate::incident::ends::PastEnd;
 use crate::record::BootTime;
 use crate::window::Slice;
 

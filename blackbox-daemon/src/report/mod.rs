@@ -11,7 +11,7 @@ pub mod entries;
 mod entry;
 pub mod format;
 mod head;
-pub mod history;
+mod history;
 pub mod ledger;
 mod neighbours;
 pub mod sentence;

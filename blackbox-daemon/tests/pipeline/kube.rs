@@ -1,11 +1,11 @@
 //! What the API server says, in reports of deaths the kernel saw: names, and its words about this pod only.
 
 use blackbox_daemon::record::{
-    CgroupId, ContainerEnded, ContainerFacts, ContainerKind, ContainerState, End, Event, Owner,
-    Phase, PodFacts, PodName, Qos, Record, Resources, Subject,
+    CgroupId, ContainerEnded, ContainerKind, End, Event, PodFacts, Record, Subject,
 };
 use serde_json::json;
 
+use super::pods;
 use super::support::{
     SI_USER, SIGKILL, cases, death_by, entries, json, killer, noted, process, signal,
 };
@@ -15,42 +15,11 @@ const UID: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 const CONTAINER: CgroupId = CgroupId(40);
 
 fn facts(uid: &str, id: &str) -> PodFacts {
-    PodFacts {
-        uid: uid.to_owned(),
-        pod: PodName {
-            namespace: "shop".to_owned(),
-            name: "checkout".to_owned(),
-        },
-        static_uid: None,
-        node: None,
-        owners: vec![Owner {
-            kind: "Deployment".to_owned(),
-            name: "checkout".to_owned(),
-            uid: None,
-        }],
-        phase: Phase::Running,
-        reason: None,
-        message: None,
-        qos: Some(Qos::Burstable),
-        restart_policy: None,
-        grace_seconds: None,
-        created: None,
-        deletion: None,
-        disruption: None,
-        opted_out: false,
-        containers: vec![ContainerFacts {
-            name: "app".to_owned(),
-            kind: ContainerKind::Main,
-            id: Some(id.to_owned()),
-            image: Some("registry/checkout:1".to_owned()),
-            image_digest: None,
-            limits: Resources::default(),
-            requests: Resources::default(),
-            restarts: Some(0),
-            state: ContainerState::Running { started: None },
-            last_end: None,
-        }],
-    }
+    let mut facts = pods::facts();
+    facts.uid = uid.to_owned();
+    facts.containers.truncate(1);
+    facts.containers[0].id = Some(id.to_owned());
+    facts
 }
 
 fn told(ms: u64, facts: PodFacts) -> Record {

@@ -5,6 +5,7 @@ mod completeness;
 mod deaths;
 mod incidents;
 mod kube;
+mod pods;
 mod sidecars;
 mod slices;
 #[path = "../support/mod.rs"]
