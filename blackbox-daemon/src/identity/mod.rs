@@ -49,12 +49,23 @@ impl Names {
     #[must_use]
     pub fn describe(&self, id: CgroupId) -> String {
         match self.cgroup(id) {
-            Some(known) => known.place.describe(),
+            Some(known) => self
+                .container(id, &known.place)
+                .unwrap_or_else(|| known.place.describe()),
             None => format!(
                 "cgroup #{} (created and named before recording began)",
                 id.0
             ),
         }
+    }
+
+    /// A container by the names people gave it and its pod, where both are known.
+    fn container(&self, id: CgroupId, place: &Place) -> Option<String> {
+        let (name, pod) = (self.container_name(id)?, self.pod_at(place)?.pod);
+        Some(format!(
+            "container {name} ({}) of pod {pod}",
+            place.short_id()?
+        ))
     }
 
     /// The cgroups of a container, known by the beginning of its id, and of the other containers of its pod.

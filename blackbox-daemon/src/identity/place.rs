@@ -54,6 +54,12 @@ impl Place {
         }
     }
 
+    /// As many digits of a container's id as tools show.
+    #[must_use]
+    pub fn short_id(&self) -> Option<&str> {
+        self.container_id().map(short)
+    }
+
     /// Whether it is the container of this id, or of one that begins like it.
     #[must_use]
     pub fn is_container(&self, container: &str) -> bool {

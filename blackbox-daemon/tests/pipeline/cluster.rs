@@ -291,7 +291,8 @@ fn a_probe_that_failed_is_why() {
         }
     }
     let report = one(&records);
-    assert_eq!(report["verdict"]["grade"], "likely");
+    check(&report, "killed_by_signal", "proven", "of pod ffffffff");
+    statement(&report, "the signal came from elsewhere");
 }
 
 #[test]

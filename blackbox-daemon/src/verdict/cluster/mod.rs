@@ -11,7 +11,7 @@ mod stop;
 pub mod trouble;
 
 use self::stop::Stopped;
-use super::{Cause, Grade, SIGKILL, Scene, Verdict};
+use super::{Cause, Grade, SIGKILL, Scene, Statement, Verdict};
 use crate::identity::Names;
 use crate::record::{
     BootTime, ContainerEnded, ContainerFacts, Event, KubeEvent, PodCondition, PodFacts, Record,
@@ -163,13 +163,19 @@ fn stopped(scene: &Scene<'_>, word: &Word<'_>, verdict: &mut Verdict) {
     let Some(stop) = stop::why(word, &end) else {
         return;
     };
-    // A kubelet and its runtime are no container of a pod.
-    let place = scene
-        .names
-        .cgroup(signal.sender.cgroup)
-        .map(|known| &known.place);
-    let from_host = place.is_some_and(|place| place.pod_uid().is_none());
-    let grade = match stop.certain && from_host {
+    let place = scene.names.cgroup(signal.sender.cgroup);
+    let place = place.map(|known| &known.place);
+    // A kubelet and its runtime are no container of a pod: then somebody else was faster, or acted for them.
+    if place.is_some_and(|place| place.pod_uid().is_some()) {
+        let text = format!(
+            "the cluster says, too: {}; the signal came from elsewhere",
+            stop.because
+        );
+        verdict.state(Grade::Proven, text, stop.cites);
+        verdict.statements.extend(stop.details);
+        return;
+    }
+    let grade = match stop.certain && place.is_some() {
         true => Grade::Proven,
         false => Grade::Likely,
     };
@@ -187,7 +193,14 @@ fn stopped(scene: &Scene<'_>, word: &Word<'_>, verdict: &mut Verdict) {
     verdict.grade = verdict.grade.min(grade);
     let mut cites = stop.cites;
     cites.push(exit_id);
-    verdict.state(grade, stop.because, cites);
+    cites.sort_unstable();
+    let because = Statement {
+        grade,
+        text: stop.because,
+        cites,
+    };
+    // The reader's question first.
+    verdict.statements.insert(0, because);
     verdict.statements.extend(stop.details);
     if let Some((id, sent)) = asked.filter(|_| end.killed) {
         let before = words::duration(record.at.since(sent.signal.at));
