@@ -17,7 +17,7 @@ const PODS: usize = 10_000;
 /// Lists, and after how many the memory must not grow any more.
 const LISTS: usize = 20;
 const SETTLED: usize = 5;
-/// What it may grow in the fifteen lists after that, KiB: a list is five times as much.
+/// What it may grow in the ten lists after those, KiB: a list is five times as much.
 const GROWTH: u64 = 4 << 10;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -65,11 +65,17 @@ async fn lists_of_ten_thousand_pods_leave_nothing_behind() {
     }
     let peak = process.kib("VmHWM");
     println!("KiB after each list: {resident:?}; {peak} at most");
-    let settled = resident[SETTLED - 1];
-    let mut last = resident[LISTS - 5..].to_vec();
-    last.sort_unstable();
-    assert!(last[2] <= settled + GROWTH, "{resident:?}");
+    // Single readings differ by some MiB: which thread freed what, and when.
+    let settled = median(&resident[SETTLED..SETTLED + 5]);
+    let last = median(&resident[LISTS - 5..]);
+    assert!(last <= settled + GROWTH, "{resident:?}");
     // What it needs for a moment is no growth, and no surprise either.
     let most = resident[SETTLED..].iter().max().unwrap();
     assert!(*most <= settled + 4 * GROWTH, "{resident:?}");
+}
+
+fn median(readings: &[u64]) -> u64 {
+    let mut readings = readings.to_vec();
+    readings.sort_unstable();
+    readings[readings.len() / 2]
 }
