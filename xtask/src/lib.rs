@@ -26,3 +26,4 @@ pub mod test;
 pub mod deaths;
 pub mod demo;
 pub mod stage;
+pub mod vm;

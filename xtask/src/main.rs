@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build_ebpf, check, demo, kube, manifests, setup, test};
+use xtask::{build_ebpf, check, demo, kube, manifests, setup, test, vm};
 
 /// BlackBox's development commands.
 #[derive(Parser)]
@@ -33,6 +33,8 @@ enum Task {
     Kube(kube::Options),
     /// Stage deaths, and compare each report with the truth.
     Demo(demo::Options),
+    /// Many deaths in containers on a node in a virtual machine, and each must be told once and truly.
+    Vm(vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Kube(options) => kube::run(&options),
         Task::Demo(options) => demo::run(&options),
+        Task::Vm(options) => vm::run(&options),
     };
     match result {
         Ok(code) => code,

@@ -46,3 +46,9 @@ pub fn wait_for<T, E>(
         thread::sleep(PAUSE);
     }
 }
+
+/// The wall clock.
+#[must_use]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}

@@ -23,6 +23,8 @@ const USAGE: &str = "usage: blackbox-victim MODE
   segv-null | segv-wild | segv-stack | segv-noncanonical
   abort               abort()
   sleep               sleep 30 s: the target of a kill
+  pause               wait for SIGTERM, exit with 0: a sandbox
+  serve               wait for SIGTERM, exit with 143: a server that ends gracefully
   kill PID SIGNAL     send SIGNAL as `blackbox-killer`
   exit CODE           exit with CODE
   leader-exits        the main thread ends first; the last one exits with 7
@@ -61,6 +63,8 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
             thread::sleep(Duration::from_secs(30));
             Ok(0)
         }
+        ["pause"] => wait_for_term().map(|()| 0),
+        ["serve"] => wait_for_term().map(|()| 143),
         ["kill", pid, signal] => kill(pid.parse().ok()?, signal.parse().ok()?),
         ["exit", code] => Ok(code.parse().ok()?),
         ["leader-exits"] => leader_exits(),
@@ -81,6 +85,24 @@ fn kill(pid: i32, signal: i32) -> std::io::Result<u8> {
         Ok(0)
     } else {
         Err(std::io::Error::last_os_error())
+    }
+}
+
+/// Waits for SIGTERM. Blocked, it also reaches the first process of a pid namespace, which has no default actions.
+fn wait_for_term() -> std::io::Result<()> {
+    #[expect(unsafe_code, reason = "std has no signals")]
+    // SAFETY: the set lives on this stack and is initialised before it is used; `sigwait` writes one integer.
+    let result = unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGTERM);
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        let mut signal = 0;
+        libc::sigwait(&set, &mut signal)
+    };
+    match result {
+        0 => Ok(()),
+        error => Err(std::io::Error::from_raw_os_error(error)),
     }
 }
 

@@ -229,7 +229,7 @@ fn killed_child(output: &str) -> Result<u32> {
 }
 
 /// An id such as container runtimes make: 64 random hexadecimal digits.
-fn container_id() -> String {
+pub(crate) fn container_id() -> String {
     (0..4)
         .map(|_| format!("{:016x}", RandomState::new().build_hasher().finish()))
         .collect()

@@ -1,0 +1,78 @@
+//! The end of a recording: waits for the reports, stops the daemon, and sends the host everything it wrote.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+
+use super::super::protocol::News;
+use super::{DIRECTORY, Host};
+use crate::exec;
+use crate::stage::Daemon;
+use crate::timing::wait_for;
+
+const PORT: &str = "/dev/vport0p2";
+/// Making reports may lag behind the deaths on a slow machine.
+const REPORTS_LIMIT: Duration = Duration::from_secs(180);
+/// Time for a report too many.
+const EXCESS: Duration = Duration::from_secs(5);
+
+/// Waits until there are `expected` reports, and a while longer; stops the daemon and sends what it wrote.
+///
+/// # Errors
+/// The daemon ends early, or something cannot be read or sent. Missing reports are the host's to judge.
+pub(super) fn send(daemon: &mut Daemon, expected: usize, host: &Host) -> Result<()> {
+    wait_for(REPORTS_LIMIT, || {
+        let count = files(daemon)?.len();
+        anyhow::Ok((count >= expected).then_some(()))
+    })?;
+    thread::sleep(EXCESS);
+    let cpu_ms = cpu_ms(daemon.pid())?;
+    let status = daemon.stop()?;
+    for (file, at) in files(daemon)? {
+        host.tell(&News::Written { file, at });
+    }
+    exec::run(Command::new("tar").args(["-cf", PORT, "-C", DIRECTORY, "."]))?;
+    host.tell(&News::Done {
+        daemon: status.to_string(),
+        cpu_ms,
+    });
+    Ok(())
+}
+
+/// What a process has used of a processor (`utime` and `stime` of proc(5), in ticks of 10 ms).
+fn cpu_ms(pid: u32) -> Result<u64> {
+    const TICK_MS: u64 = 10;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(") ").context("proc's stat")?;
+    let fields: Vec<&str> = after_name.split(' ').collect();
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<u64>().ok())
+    };
+    let both = ticks(11).zip(ticks(12)).context("proc's stat")?;
+    Ok((both.0 + both.1) * TICK_MS)
+}
+
+/// The JSON reports, with the time each was written.
+fn files(daemon: &Daemon) -> Result<Vec<(String, Timestamp)>> {
+    let folder = daemon.reports_directory();
+    let mut files = Vec::new();
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(files);
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".json") && !name.starts_with('.') {
+            let written = entry.metadata()?.modified()?;
+            let at = Timestamp::try_from(written).context("a file's time")?;
+            files.push((name, at));
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,136 @@
+//! `cargo xtask vm`: a node with cgroup v2 in a virtual machine, on which many containers run out of memory, while the
+//! recorder records with the API server down.
+//!
+//! The host plays the kubelet; in the machine, `guest` plays the container runtime. Deaths are real; each must have
+//! exactly one report, of the right pod, proven, and opened within a second. Needs qemu, no root and no KVM.
+#![expect(clippy::print_stdout, reason = "the command's output is its result")]
+
+mod check;
+mod guest;
+mod initramfs;
+mod kernel;
+mod kubelet;
+mod machine;
+mod node;
+mod pod;
+mod protocol;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use self::check::{Findings, Spread};
+use self::node::Node;
+use self::pod::Pod;
+use crate::exec::step;
+use crate::output;
+use crate::timing::Stopwatch;
+
+/// Longer than the settle time by default is of no use here: the deaths are over at once.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// `cargo xtask vm`.
+#[derive(clap::Args, Debug)]
+pub struct Options {
+    /// Which series of Debian's cloud kernels to boot; the newest of it is taken.
+    #[arg(long, default_value = "6.12", value_parser = ["6.12", "6.1"])]
+    kernel: String,
+    /// How many containers die.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
+    deaths: u16,
+    /// Write what was found to FILE as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Inside the machine: do what the host says.
+    #[arg(long, hide = true)]
+    guest: bool,
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    kernel: &'a str,
+    deaths: usize,
+    #[serde(flatten)]
+    findings: &'a Findings,
+    ok: bool,
+}
+
+/// Runs the command. A check that fails is an exit code, told after the table.
+///
+/// # Errors
+/// The machine cannot be had or fails, or a death cannot be staged.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    if options.guest {
+        return guest::run();
+    }
+    let mut node = Node::start(&options.kernel)?;
+    node.record()?;
+    let pods = (0..usize::from(options.deaths)).map(|n| Pod::new("worker", n));
+    let watch = Stopwatch::start();
+    let deaths = step("vm: deaths", || {
+        kubelet::let_die(&mut node.machine, pods.collect())
+    })?;
+    let took = watch.elapsed();
+    let kernel = node.kernel.clone();
+    let written = step("vm: reports", || node.finish(deaths.len()))?;
+    let findings = check::compare(&deaths, &written.reports);
+    let ok = findings.hold();
+    print(&findings);
+    output::write(
+        options.json.as_deref(),
+        &Outcome {
+            kernel: &kernel,
+            deaths: deaths.len(),
+            findings: &findings,
+            ok,
+        },
+    )?;
+    println!(
+        "\nreports: {}\nthe daemon used {:.1} s of a processor\n{}: {} deaths in {:.0} s on Linux {kernel}, {} reports",
+        written.directory.display(),
+        Duration::from_millis(written.cpu_ms).as_secs_f32(),
+        if ok { "ok" } else { "NOT OK" },
+        deaths.len(),
+        took.as_secs_f32(),
+        written.reports.len(),
+    );
+    Ok(if ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn print(findings: &Findings) {
+    println!("\n{:<34} {:>8} {:>6}", "check", "expected", "found");
+    for row in &findings.rows {
+        let mark = if row.holds() { "" } else { "  NOT OK" };
+        println!(
+            "{:<34} {:>8} {:>6}{mark}",
+            row.what, row.expected, row.found
+        );
+    }
+    println!(
+        "\n{:<34} {:>8} {:>6} {:>6}",
+        "ms after the death", "median", "p99", "max"
+    );
+    let line = |what: &str, spread: &Spread| {
+        println!(
+            "{what:<34} {:>8} {:>6} {:>6}",
+            spread.median, spread.p99, spread.max
+        );
+    };
+    line("incident opened", &findings.opened_ms);
+    line("report written", &findings.written_ms);
+    println!(
+        "\n{} reports are complete, {} name the pod",
+        findings.complete, findings.named
+    );
+    for complaint in &findings.complaints {
+        println!("NOT OK: {complaint}");
+    }
+}

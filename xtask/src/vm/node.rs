@@ -1,0 +1,189 @@
+//! The node: everything built, packed and booted; at the end, the reports.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::initramfs::Contents;
+use super::machine::{Boot, Machine};
+use super::protocol::{News, Order};
+use super::report::Written;
+use super::{SETTLE, kernel};
+use crate::build_ebpf;
+use crate::cargo::{cargo, target_directory};
+use crate::exec::{self, step};
+
+const NAME: &str = "vm-node";
+const BOOT_LIMIT: Duration = Duration::from_secs(180);
+const RECORDING_LIMIT: Duration = Duration::from_secs(180);
+const REPORTS_LIMIT: Duration = Duration::from_secs(600);
+/// The machine is killed after this.
+const LIMIT: Duration = Duration::from_secs(1800);
+const KUBECONFIG: &str = "/etc/blackbox/kubeconfig";
+
+/// An API server that is down: nothing listens there.
+const NO_API_SERVER: &str = "\
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true}}]
+users: [{name: u, user: {token: none}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+current-context: c
+";
+
+/// A booted machine.
+pub(super) struct Node {
+    pub(super) machine: Machine,
+    /// Its `uname -r`.
+    pub(super) kernel: String,
+    /// Where what it leaves behind goes.
+    directory: PathBuf,
+}
+
+/// What the recorder wrote.
+pub(super) struct Recorded {
+    pub(super) reports: Vec<Written>,
+    /// What the daemon used of a processor.
+    pub(super) cpu_ms: u64,
+    pub(super) directory: PathBuf,
+}
+
+impl Node {
+    /// Builds what is needed and boots the newest kernel of `series`.
+    ///
+    /// # Errors
+    /// Something is missing, does not build, or the machine does not come up.
+    pub(super) fn start(series: &str) -> Result<Self> {
+        Machine::ensure_tools()?;
+        let kernel = kernel::newest(series)?;
+        build_ebpf::build(&build_ebpf::Options::default())?;
+        // Under emulation an unoptimised recorder cannot keep up; and this is the one that is shipped.
+        step("vm: building the daemon", || {
+            let build = [
+                "build",
+                "--quiet",
+                "--release",
+                "--package",
+                "blackbox-daemon",
+                "--bins",
+            ];
+            exec::run(cargo().args(build))
+        })?;
+        let directory = tempfile::Builder::new()
+            .prefix("blackbox-vm-")
+            .tempdir()?
+            .keep();
+        let initramfs = directory.join("initramfs");
+        let kubeconfig = directory.join("kubeconfig");
+        fs::write(&kubeconfig, NO_API_SERVER)?;
+        let programs = target_directory()?.join("release");
+        let contents = Contents {
+            kernel: &kernel,
+            programs: vec![
+                programs.join("blackbox-daemon"),
+                programs.join("blackbox-victim"),
+                std::env::current_exe().context("this program")?,
+            ],
+            files: vec![(kubeconfig, KUBECONFIG.into())],
+            network: false,
+        };
+        step("vm: packing", || {
+            contents.pack(tempfile::tempdir_in(&directory)?.path(), &initramfs)
+        })?;
+        let boot = Boot {
+            image: &kernel.image,
+            initramfs: &initramfs,
+            node: NAME,
+            directory: &directory,
+            network: false,
+            limit: LIMIT,
+        };
+        let (machine, release) = step(&format!("vm: booting Linux {}", kernel.release), || {
+            let mut machine = Machine::boot(&boot)?;
+            let up = machine.expect(BOOT_LIMIT, |news| match news {
+                News::Up { kernel } => Some(kernel),
+                _ => None,
+            })?;
+            Ok((machine, up))
+        })?;
+        fs::remove_file(&initramfs)?;
+        Ok(Self {
+            machine,
+            kernel: release,
+            directory,
+        })
+    }
+
+    /// Starts the daemon.
+    ///
+    /// # Errors
+    /// It does not record.
+    pub(super) fn record(&mut self) -> Result<()> {
+        let settle = format!("{}ms", SETTLE.as_millis());
+        let env = [
+            ("BLACKBOX_KUBERNETES", "on"),
+            ("KUBECONFIG", KUBECONFIG),
+            ("NODE_NAME", NAME),
+            ("BLACKBOX_API_KEY", "only-in-this-machine"),
+            ("BLACKBOX_API_ADDRESS", "127.0.0.1"),
+            ("BLACKBOX_SETTLE_TIME", &settle),
+            ("BLACKBOX_OUTPUT_FORMATTERS", "json"),
+            ("BLACKBOX_OUTPUT_MAX_FILES", "10000"),
+            ("BLACKBOX_OUTPUT_MAX_BYTES", "2GiB"),
+        ];
+        let env = env.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        step("vm: starting the daemon", || {
+            self.machine.order(&Order::Record { env: env.into() })?;
+            let recording = |news| matches!(news, News::Recording).then_some(());
+            self.machine.expect(RECORDING_LIMIT, recording)
+        })
+    }
+
+    /// Waits for `expected` reports, ends the daemon, switches the machine off, and reads what it wrote.
+    ///
+    /// # Errors
+    /// The machine fails, or a report cannot be read.
+    pub(super) fn finish(mut self, expected: usize) -> Result<Recorded> {
+        self.machine.order(&Order::Finish { reports: expected })?;
+        let mut files = Vec::new();
+        let (status, cpu_ms) = self.machine.expect(REPORTS_LIMIT, |news| match news {
+            News::Written { file, at } => {
+                files.push((file, at));
+                None
+            }
+            News::Done { daemon, cpu_ms } => Some((daemon, cpu_ms)),
+            _ => None,
+        })?;
+        self.machine.wait_off()?;
+        let archive = self.directory.join("reports.tar");
+        let mut unpack = Command::new("tar");
+        unpack
+            .arg("-xf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&self.directory);
+        exec::run(&mut unpack)?;
+        fs::remove_file(&archive)?;
+        anyhow::ensure!(
+            status == "exit status: 0",
+            "the daemon ended with {status}: {}",
+            self.directory.join("daemon.log").display()
+        );
+        let read = |(file, at)| {
+            let path = self.directory.join("reports").join(file);
+            let open = File::open(&path).with_context(|| path.display().to_string())?;
+            let report = serde_json::from_reader(BufReader::new(open))
+                .with_context(|| format!("{} is no report", path.display()))?;
+            Ok(Written { report, at })
+        };
+        Ok(Recorded {
+            reports: files.into_iter().map(read).collect::<Result<_>>()?,
+            cpu_ms,
+            directory: self.directory,
+        })
+    }
+}
