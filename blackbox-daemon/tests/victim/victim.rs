@@ -88,7 +88,7 @@ fn kill(pid: i32, signal: i32) -> std::io::Result<u8> {
     }
 }
 
-/// Waits for SIGTERM. Blocked, it also reaches the first process of a pid namespace, which has no default actions.
+/// Says so, and waits for SIGTERM. Blocked, it also reaches the first process of a pid namespace, which has no default actions.
 fn wait_for_term() -> std::io::Result<()> {
     #[expect(unsafe_code, reason = "std has no signals")]
     // SAFETY: the set lives on this stack and is initialised before it is used; `sigwait` writes one integer.
@@ -97,6 +97,7 @@ fn wait_for_term() -> std::io::Result<()> {
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGTERM);
         libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        println!("waiting");
         let mut signal = 0;
         libc::sigwait(&set, &mut signal)
     };

@@ -125,8 +125,8 @@ impl Spread {
     }
 }
 
-/// Compares.
-pub(super) fn compare(deaths: &[Death], written: &[Written]) -> Findings {
+/// Compares. Of the pods with the uids `calm` nothing is to be told.
+pub(super) fn compare(deaths: &[Death], calm: &[String], written: &[Written]) -> Findings {
     let mut complaints = Complaints::default();
     let pairs = pair(deaths, written, &mut complaints);
     let count = |holds: &dyn Fn(&Death, &Written) -> bool| {
@@ -151,6 +151,14 @@ pub(super) fn compare(deaths: &[Death], written: &[Written]) -> Findings {
             let example = format!("{} {}", death.pod.name, one.report.incident.id);
             complaints.add(check.complaint, example);
         }
+    }
+    if !calm.is_empty() {
+        let of_calm = |one: &&Written| calm.iter().any(|uid| one.report.pod_uid() == Some(uid));
+        rows.push(Row {
+            what: "reports of pods rolled out",
+            expected: 0,
+            found: written.iter().filter(of_calm).count(),
+        });
     }
     let after_death = |when: fn(&Written) -> Timestamp| {
         let after = |(death, one): &(&Death, &Written)| millis(one.died(death), when(one));
@@ -255,7 +263,7 @@ mod tests {
     fn true_reports_pass() {
         let deaths = [death(0), death(1)];
         let reports = [written(&deaths[1], -2), written(&deaths[0], 900)];
-        let findings = compare(&deaths, &reports);
+        let findings = compare(&deaths, &[], &reports);
         assert!(findings.rows.iter().all(Row::holds), "{findings:?}");
         assert_eq!(findings.complaints, Vec::<String>::new());
         let spread = Spread {
@@ -275,7 +283,7 @@ mod tests {
             written(&deaths[1], 1),
             written(&death(3), 1),
         ];
-        let told = compare(&deaths, &reports).complaints;
+        let told = compare(&deaths, &[], &reports).complaints;
         assert_eq!(
             told.iter()
                 .map(|line| line.split(':').next().unwrap())
@@ -296,7 +304,7 @@ mod tests {
         one.report.incident.kind = "crash".to_owned();
         one.report.verdict.grade = "likely".to_owned();
         one.report.containers[0].container_id = None;
-        let told = compare(&deaths, &[one]).complaints;
+        let told = compare(&deaths, &[], &[one]).complaints;
         assert_eq!(told.len(), 3, "{told:?}");
     }
 }

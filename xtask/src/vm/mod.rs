@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the command's output is its result")]
 
 mod check;
+mod clerks;
 mod guest;
 mod initramfs;
 mod kernel;
@@ -15,6 +16,8 @@ mod node;
 mod pod;
 mod protocol;
 mod report;
+mod scenario;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,8 +27,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use self::check::{Findings, Spread};
-use self::node::Node;
-use self::pod::Pod;
+use self::clerks::Clerks;
+use self::kubelet::{Death, Kubelet};
+use self::node::{Access, Node};
 use crate::exec::step;
 use crate::output;
 use crate::timing::Stopwatch;
@@ -42,6 +46,12 @@ pub struct Options {
     /// How many containers die.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
     deaths: u16,
+    /// Have a real API server on the host that is told what kubelets tell; and after the deaths, a roll-out.
+    #[arg(long)]
+    api_server: bool,
+    /// How many pods are rolled out.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
+    replicas: u16,
     /// Write what was found to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -67,17 +77,20 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.guest {
         return guest::run();
     }
-    let mut node = Node::start(&options.kernel)?;
+    let clerks = match options.api_server {
+        true => Some(step("vm: starting an API server", Clerks::start)?),
+        false => None,
+    };
+    let access = clerks.as_ref().map_or_else(Access::down, Access::up)?;
+    let mut node = Node::start(&options.kernel, &access)?;
     node.record()?;
-    let pods = (0..usize::from(options.deaths)).map(|n| Pod::new("worker", n));
     let watch = Stopwatch::start();
-    let deaths = step("vm: deaths", || {
-        kubelet::let_die(&mut node.machine, pods.collect())
-    })?;
+    let played = play(&mut node, clerks, options)?;
     let took = watch.elapsed();
     let kernel = node.kernel.clone();
+    let Played { deaths, calm } = played;
     let written = step("vm: reports", || node.finish(deaths.len()))?;
-    let findings = check::compare(&deaths, &written.reports);
+    let findings = check::compare(&deaths, &calm, &written.reports);
     let ok = findings.hold();
     print(&findings);
     output::write(
@@ -102,6 +115,38 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// What happened.
+struct Played {
+    deaths: Vec<Death>,
+    /// The uids of pods that were rolled out.
+    calm: Vec<String>,
+}
+
+fn play(node: &mut Node, clerks: Option<Clerks>, options: &Options) -> Result<Played> {
+    let is_up = clerks.is_some();
+    let mut kubelet = Kubelet::new(&mut node.machine, clerks);
+    let mut calm = Vec::new();
+    if is_up {
+        let count = usize::from(options.replicas);
+        calm = step("vm: replicas", || {
+            scenario::replicas(&mut kubelet, "web-1", count)
+        })?;
+    }
+    step("vm: deaths", || {
+        scenario::deaths(&mut kubelet, options.deaths.into(), is_up)
+    })?;
+    if is_up {
+        let new = step("vm: a roll-out", || {
+            scenario::roll_out(&mut kubelet, &calm, "web-2")
+        })?;
+        calm.extend(new);
+    }
+    Ok(Played {
+        deaths: kubelet.deaths().to_vec(),
+        calm,
     })
 }
 

@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rcgen::{CertificateParams, KeyPair};
+use serde_json::{Value, json};
 
+use super::clerks::{Clerks, Credentials};
 use super::initramfs::Contents;
 use super::machine::{Boot, Machine};
 use super::protocol::{News, Order};
@@ -17,7 +20,7 @@ use crate::build_ebpf;
 use crate::cargo::{cargo, target_directory};
 use crate::exec::{self, step};
 
-const NAME: &str = "vm-node";
+pub(super) const NAME: &str = "vm-node";
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 const RECORDING_LIMIT: Duration = Duration::from_secs(180);
 const REPORTS_LIMIT: Duration = Duration::from_secs(600);
@@ -25,15 +28,57 @@ const REPORTS_LIMIT: Duration = Duration::from_secs(600);
 const LIMIT: Duration = Duration::from_secs(1800);
 const KUBECONFIG: &str = "/etc/blackbox/kubeconfig";
 
-/// An API server that is down: nothing listens there.
-const NO_API_SERVER: &str = "\
-apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true}}]
-users: [{name: u, user: {token: none}}]
-contexts: [{name: c, context: {cluster: c, user: u}}]
-current-context: c
-";
+const AUTHORITY: &str = "/etc/blackbox/ca.crt";
+
+/// How the daemon reaches the API server.
+pub(super) struct Access {
+    kubeconfig: Value,
+    /// The certificate of who signed the server's, in PEM.
+    authority: String,
+    /// Whether it is outside of the machine.
+    network: bool,
+}
+
+impl Access {
+    /// To a server that is down: nothing listens there.
+    ///
+    /// # Errors
+    /// A certificate cannot be made.
+    pub(super) fn down() -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let authority = CertificateParams::new(Vec::new())?.self_signed(&key)?;
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {
+                "server": "https://127.0.0.1:1", "certificate-authority": AUTHORITY}}],
+            "users": [{"name": "u", "user": {"token": "none"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        });
+        Ok(Self {
+            kubeconfig,
+            authority: authority.pem(),
+            network: false,
+        })
+    }
+
+    /// To the host's API server.
+    ///
+    /// # Errors
+    /// It gives no credentials.
+    pub(super) fn up(clerks: &Clerks) -> Result<Self> {
+        let Credentials {
+            kubeconfig,
+            authority,
+        } = clerks.credentials(Path::new(AUTHORITY))?;
+        let authority =
+            fs::read_to_string(&authority).with_context(|| authority.display().to_string())?;
+        Ok(Self {
+            kubeconfig,
+            authority,
+            network: true,
+        })
+    }
+}
 
 /// A booted machine.
 pub(super) struct Node {
@@ -57,7 +102,7 @@ impl Node {
     ///
     /// # Errors
     /// Something is missing, does not build, or the machine does not come up.
-    pub(super) fn start(series: &str) -> Result<Self> {
+    pub(super) fn start(series: &str, access: &Access) -> Result<Self> {
         Machine::ensure_tools()?;
         let kernel = kernel::newest(series)?;
         build_ebpf::build(&build_ebpf::Options::default())?;
@@ -79,7 +124,9 @@ impl Node {
             .keep();
         let initramfs = directory.join("initramfs");
         let kubeconfig = directory.join("kubeconfig");
-        fs::write(&kubeconfig, NO_API_SERVER)?;
+        fs::write(&kubeconfig, access.kubeconfig.to_string())?;
+        let authority = directory.join("ca.crt");
+        fs::write(&authority, &access.authority)?;
         let programs = target_directory()?.join("release");
         let contents = Contents {
             kernel: &kernel,
@@ -88,8 +135,11 @@ impl Node {
                 programs.join("blackbox-victim"),
                 std::env::current_exe().context("this program")?,
             ],
-            files: vec![(kubeconfig, KUBECONFIG.into())],
-            network: false,
+            files: vec![
+                (kubeconfig, KUBECONFIG.into()),
+                (authority, AUTHORITY.into()),
+            ],
+            network: access.network,
         };
         step("vm: packing", || {
             contents.pack(tempfile::tempdir_in(&directory)?.path(), &initramfs)
@@ -99,7 +149,7 @@ impl Node {
             initramfs: &initramfs,
             node: NAME,
             directory: &directory,
-            network: false,
+            network: access.network,
             limit: LIMIT,
         };
         let (machine, release) = step(&format!("vm: booting Linux {}", kernel.release), || {
@@ -131,6 +181,7 @@ impl Node {
             ("BLACKBOX_API_KEY", "only-in-this-machine"),
             ("BLACKBOX_API_ADDRESS", "127.0.0.1"),
             ("BLACKBOX_SETTLE_TIME", &settle),
+            ("BLACKBOX_STATE_DIR", "/run/blackbox-state"),
             ("BLACKBOX_OUTPUT_FORMATTERS", "json"),
             ("BLACKBOX_OUTPUT_MAX_FILES", "10000"),
             ("BLACKBOX_OUTPUT_MAX_BYTES", "2GiB"),

@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::pod::Pod;
@@ -22,6 +23,10 @@ use crate::stage::Cgroup;
 use crate::timing::now;
 
 const VICTIM: &str = "/bin/blackbox-victim";
+const PAUSE: &str = "pause";
+const SERVE: &str = "serve";
+/// They say a word when they do.
+const WAITS_FOR_TERM: [&str; 2] = [PAUSE, SERVE];
 const LOG_LINES: usize = 8;
 
 /// Everything that runs.
@@ -106,7 +111,7 @@ impl Runtime {
         fs::write(&group, if pod.kill_group { "1" } else { "0" })?;
         let mode = match life {
             Life::OutOfMemory => "oom",
-            Life::Serve => "serve",
+            Life::Serve => SERVE,
         };
         let mut child = spawn(&scope, mode)?;
         self.lock().running.insert(container.to_owned(), child.id());
@@ -151,7 +156,7 @@ impl Sandbox {
         let slice = Cgroup::create(&pod.slice())?;
         let scope = Cgroup::create(&pod.scope(&container_id()))?;
         let pod_for_thread = scope.folder();
-        let pause = spawn(&scope, "pause")
+        let pause = spawn(&scope, PAUSE)
             .with_context(|| format!("the sandbox in {}", pod_for_thread.display()))?;
         Ok(Self {
             pod: pod.clone(),
@@ -179,7 +184,10 @@ impl Sandbox {
 /// so the thread does nothing else.
 fn spawn(scope: &Cgroup, mode: &str) -> Result<Child> {
     let mut command = scope.command(VICTIM)?;
-    command.arg(mode).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+        .arg(mode)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let thread = thread::Builder::new()
         .name("containerd-shim".to_owned())
         .spawn(move || {
@@ -189,7 +197,14 @@ fn spawn(scope: &Cgroup, mode: &str) -> Result<Child> {
                 .with_context(|| format!("starting {VICTIM}"))
         })?;
     let started = thread.join();
-    started.map_err(|_panic| anyhow!("a shim panicked"))?
+    let mut child = started.map_err(|_panic| anyhow!("a shim panicked"))??;
+    if WAITS_FOR_TERM.contains(&mode) {
+        // Before it waits for SIGTERM, the first process of a namespace would not hear it.
+        let stdout = child.stdout.as_mut().context("a pipe")?;
+        let ready = BufReader::new(stdout).read_line(&mut String::new())?;
+        ensure!(ready > 0, "{VICTIM} {mode} ended at once");
+    }
+    Ok(child)
 }
 
 #[expect(
