@@ -5,7 +5,7 @@ use blackbox_daemon::config::values::PLACEHOLDER_KEY;
 use clap::FromArgMatches as _;
 use serde_json::{Value, json};
 
-use crate::objects::{KEY, container, deployments, find, plain};
+use crate::objects::{KEY, composed, container, deployments, find, plain};
 
 /// The daemon's command line, with these flags.
 fn parse(flags: &[String]) -> Result<Cli, clap::Error> {
@@ -28,20 +28,21 @@ pub(crate) fn settings<'a>(env: impl Iterator<Item = (&'a str, &'a str)>) -> Set
     parse(&flags).expect("values that it allows").settings
 }
 
+/// What the daemon makes of its container's variables.
+fn of_the_container(objects: &[Value]) -> Settings {
+    let env = container(objects)["env"].as_array().expect("variables");
+    settings(env.iter().map(|variable| {
+        let value = variable["value"].as_str().unwrap_or("from-elsewhere");
+        (variable["name"].as_str().expect("a name"), value)
+    }))
+}
+
 #[test]
 fn every_key_is_the_daemons_and_every_value_is_allowed() {
     let objects = plain();
-    let env = container(&objects)["env"].as_array().unwrap();
-    let settings = settings(env.iter().map(|variable| {
-        let value = variable["value"].as_str().unwrap_or("from-elsewhere");
-        (variable["name"].as_str().unwrap(), value)
-    }));
-    assert_eq!(settings.recording.proc_root.to_str(), Some("/host/proc"));
-    let state = settings.recording.state_dir.unwrap();
-    let mounts = container(&objects)["volumeMounts"].as_array().unwrap();
-    let mounted = |mount: &&Value| mount["mountPath"] == state.to_str().unwrap();
-    let mount = mounts.iter().find(mounted).expect("the state directory");
-    assert!(mount.get("readOnly").is_none(), "{mount}");
+    let settings = of_the_container(&objects);
+    let events = of_the_container(&composed(&["kube-events"]));
+    assert!(!settings.kubernetes.kube_events && events.kubernetes.kube_events);
     let ports: Vec<&Value> = container(&objects)["ports"]
         .as_array()
         .unwrap()
@@ -61,6 +62,24 @@ fn every_key_is_the_daemons_and_every_value_is_allowed() {
             "prometheus.io/path": settings.metrics.metrics_path,
         })
     );
+}
+
+#[test]
+fn what_the_daemon_reads_and_writes_is_mounted_where_it_looks() {
+    let objects = plain();
+    let settings = of_the_container(&objects);
+    let mounts = container(&objects)["volumeMounts"].as_array().unwrap();
+    for (path, written) in [
+        (&settings.recording.proc_root, false),
+        (&settings.kubernetes.pod_logs, false),
+        (&settings.kubernetes.container_logs, false),
+        (&settings.recording.state_dir.unwrap(), true),
+    ] {
+        let mounted = |mount: &&Value| mount["mountPath"] == path.to_str().unwrap();
+        let mount = mounts.iter().find(mounted);
+        let mount = mount.unwrap_or_else(|| panic!("{} is not mounted", path.display()));
+        assert_eq!(mount.get("readOnly").is_none(), written, "{mount}");
+    }
 }
 
 #[test]

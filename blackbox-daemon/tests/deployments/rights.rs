@@ -15,7 +15,7 @@ const DEFAULT: [&str; 5] = [
     "watch /pods",
 ];
 /// What writing Events takes.
-const EVENTS: [&str; 2] = ["create /events", "patch /events"];
+const EVENTS: [&str; 1] = ["create /events"];
 
 /// Every right of every role, as `verb group/resource`.
 fn rights(objects: &[Value]) -> BTreeSet<String> {
