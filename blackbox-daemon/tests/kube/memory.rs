@@ -17,8 +17,9 @@ const PODS: usize = 10_000;
 /// Lists, and after how many the memory must not grow any more.
 const LISTS: usize = 20;
 const SETTLED: usize = 5;
-/// What it may grow in the ten lists after those, KiB: a list is five times as much.
-const GROWTH: u64 = 4 << 10;
+/// What it may grow in the ten lists after those, KiB. The allocator's heaps come and go by 5 MiB; this is as much as 80
+/// bytes of each pod that stay behind each time.
+const GROWTH: u64 = 8 << 10;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -71,7 +72,7 @@ async fn lists_of_ten_thousand_pods_leave_nothing_behind() {
     assert!(last <= settled + GROWTH, "{resident:?}");
     // What it needs for a moment is no growth, and no surprise either.
     let most = resident[SETTLED..].iter().max().unwrap();
-    assert!(*most <= settled + 4 * GROWTH, "{resident:?}");
+    assert!(*most <= settled + 2 * GROWTH, "{resident:?}");
 }
 
 fn median(readings: &[u64]) -> u64 {
