@@ -26,7 +26,7 @@ use self::throttle::{Decision, Released, Throttle};
 use self::trigger::{About, Identity, Reason, Trigger, Trouble};
 use crate::clock::WallOffset;
 use crate::identity::Names;
-use crate::record::{BootTime, Process, Record};
+use crate::record::{BootTime, ContainerFacts, ContainerState, Process, Record};
 
 /// Incidents open at once; beyond, deaths are held back like repeats.
 pub const MAX_OPEN: usize = 256;
@@ -150,7 +150,8 @@ impl Incident {
     fn is_settled(&self, settle: Duration, now: &Now<'_>) -> bool {
         let own = |trigger: &&Trigger| trigger.about.identity() == self.identity();
         let dead = self.triggers().filter(own).any(|trigger| trigger.dead);
-        let patience = match dead && !self.waits_for_kubelet(now) {
+        let complete = dead && !self.waits_for_kubelet(now) && !self.waits_for_containers(now);
+        let patience = match complete {
             true => settle,
             false => settle + PATIENCE,
         };
@@ -164,6 +165,17 @@ impl Incident {
         let known = container.is_some_and(|id| now.names.container_by_id(id).is_some());
         let said = |trigger: &Trigger| trigger.about.ended().is_some();
         now.followed && known && !self.triggers().any(said)
+    }
+
+    /// Whether a pod is to end and its containers still run: their ends are part of it.
+    fn waits_for_containers(&self, now: &Now<'_>) -> bool {
+        let About::Pod(condition) = &self.first.about else {
+            return false;
+        };
+        let runs = |it: &ContainerFacts| matches!(it.state, ContainerState::Running { .. });
+        let facts = now.names.pod_by_uid(&condition.pod.uid);
+        let running = facts.is_some_and(|facts| facts.containers.iter().any(runs));
+        now.followed && ends_pod(self.first.reason) && running
     }
 
     /// Adds a trigger. What says more of it takes the first place: what the kernel saw, before what the kubelet says,

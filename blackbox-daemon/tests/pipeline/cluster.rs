@@ -3,8 +3,8 @@
 
 use blackbox_daemon::incident::trigger::{Rules, Scope};
 use blackbox_daemon::record::{
-    CgroupId, Condition, ContainerState, Deletion, End, Event, Exit, Health, Phase, PodFacts,
-    Record, SourceName, Subject, WaitCause,
+    CgroupId, Condition, ContainerKind, ContainerState, Deletion, End, Event, Exit, Health, Phase,
+    PodFacts, Record, SourceName, Subject, WaitCause,
 };
 use blackbox_daemon::recorder;
 use serde_json::Value;
@@ -319,6 +319,15 @@ fn an_eviction_is_one_incident_with_the_ends_of_its_containers() {
         &report,
         "the kernel saw app (pid 340) died of SIGKILL, sent by containerd-shim",
     );
+    // Its containers have their time to end.
+    let disruption = Condition::Disrupted {
+        reason: "PreemptionByScheduler".to_owned(),
+    };
+    let mut records = vec![became(1_000, disruption, "")];
+    records.extend(killed(8_000, APP, SIGTERM));
+    let report = one(&records);
+    check(&report, "disrupted", "proven", "make room");
+    statement(&report, "died of SIGTERM, sent by containerd-shim");
     // Told at its end only, with the kills before: those waited for the cluster's word.
     let mut records = killed(1_500, APP, SIGKILL);
     records.push(became(2_000, Condition::Evicted, message));
@@ -369,6 +378,20 @@ fn success_is_no_incident_until_it_is_repeated_too_often() {
         check(&report, "restarts", "likely", "started again");
         assert_eq!(report["incident"]["severity"], severity);
     }
+}
+
+#[test]
+fn who_looks_around_in_a_pod_leaves_no_incident() {
+    let mut looking = facts();
+    looking.containers[0].kind = ContainerKind::Ephemeral;
+    let mut records = vec![pod(500, looking)];
+    records.push(about(app(), 1_000, Event::Exit(main_exit(130))));
+    let mut end = ended(1_500, 130, "Error", 0);
+    if let Event::ContainerEnded(ended) = &mut end.event {
+        ended.kind = ContainerKind::Ephemeral;
+    }
+    records.push(end);
+    assert_eq!(told(&records).0.len(), 0);
 }
 
 #[test]

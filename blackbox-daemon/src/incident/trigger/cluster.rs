@@ -56,6 +56,8 @@ fn end_reason(ended: &ContainerEnded, facts: Option<&PodFacts>) -> Option<Reason
         return Some(Reason::Oom);
     }
     match ended.end.exit_code {
+        // Somebody looked around in the pod, and left.
+        _ if ended.kind == ContainerKind::Ephemeral => None,
         0 => repeated(ended, facts),
         code if SIGNALLED.contains(&code) => Some(Reason::Signal(code.unsigned_abs() - 128)),
         code => Some(Reason::ExitCode(code.unsigned_abs())),

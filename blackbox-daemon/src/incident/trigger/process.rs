@@ -6,7 +6,7 @@
 
 use super::{About, Location, Reason, Rules, Signature, Trigger, story};
 use crate::identity::{Names, Place};
-use crate::record::{CgroupId, Comm, Event, Exit, Process, Record, RecordId};
+use crate::record::{CgroupId, Comm, ContainerKind, Event, Exit, Process, Record, RecordId};
 
 /// Signals a terminal or a closed pipe sends to end something in an ordinary way: HUP, INT, PIPE. They are
 /// incidents only for main processes.
@@ -28,6 +28,9 @@ pub(super) fn inspect(
         Event::Exit(exit) => {
             let main = is_main(exit, &process, names, rules);
             let reason = exit_reason(exit, main)?;
+            if matches!(reason, Reason::ExitCode(_)) && is_ephemeral(names, process.cgroup) {
+                return None;
+            }
             let kernel = exit.killer.filter(|killer| !killer.from_user());
             let by_other = exit
                 .killer
@@ -45,6 +48,12 @@ pub(super) fn inspect(
     trigger.location = location(names, process.cgroup);
     trigger.signature = signature(&trigger, &process, names);
     Some(trigger)
+}
+
+/// Whether it is in a container in which somebody looks around: how that ends is no incident.
+fn is_ephemeral(names: &Names, cgroup: CgroupId) -> bool {
+    let told = names.container_facts(cgroup);
+    told.is_some_and(|(_, container)| container.kind == ContainerKind::Ephemeral)
 }
 
 fn place(names: &Names, cgroup: CgroupId) -> Option<&Place> {
