@@ -195,11 +195,14 @@ const WORKSPACE: [&str; 4] = [
     "--no-fail-fast",
 ];
 
+/// Of both suites that need more than cargo: the daemon is built once for the two.
+const FEATURES: &str = "kernel-tests,kube-tests";
+
 const KUBE: [&str; 7] = [
     "--package",
     "blackbox-daemon",
     "--features",
-    "kube-tests",
+    FEATURES,
     "--test",
     "kube_server",
     "--no-fail-fast",
@@ -209,7 +212,7 @@ const KERNEL: [&str; 7] = [
     "--package",
     "blackbox-daemon",
     "--features",
-    "kernel-tests",
+    FEATURES,
     "--test",
     "kernel",
     "--no-fail-fast",
