@@ -34,7 +34,7 @@ pub(super) enum Meant {
 #[derive(Debug, Default)]
 pub(super) struct Stops {
     waiting: VecDeque<(BootTime, Trigger)>,
-    /// Processes that were sent a signal to stop, and handle it themselves; latest last.
+    /// Processes that were sent a signal to stop; latest last.
     asked: VecDeque<ProcessKey>,
     meant: u64,
 }
@@ -50,8 +50,10 @@ impl Stops {
         let (Event::Signal(sent), Some(process)) = (&record.event, record.subject.process()) else {
             return;
         };
-        let from_outside = sent.signal.sender.cgroup != process.cgroup;
-        if sent.fatal || sent.ignored || !from_outside || !sent.signal.from_user() {
+        let signal = &sent.signal;
+        let from_outside = signal.sender.cgroup != process.cgroup && signal.from_user();
+        // Of one that would be fatal too: a process that blocks it and waits for it does not die of it.
+        if sent.ignored || !from_outside || !signal.asks_to_stop() {
             return;
         }
         self.asked.push_back(process.key);

@@ -84,6 +84,12 @@ impl Signal {
     pub fn from_user(&self) -> bool {
         matches!(self.code, 0 | -1 | -6)
     }
+
+    /// One of those people send to make a program end by itself: HUP, INT, QUIT, TERM.
+    #[must_use]
+    pub fn asks_to_stop(&self) -> bool {
+        matches!(self.number, 1 | 2 | 3 | 15)
+    }
 }
 
 /// A signal that was sent.

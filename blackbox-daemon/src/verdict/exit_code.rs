@@ -53,15 +53,11 @@ fn children(scene: &Scene<'_>, verdict: &mut Verdict, exit_id: RecordId) {
     }
 }
 
-/// A signal it handled, such as SIGTERM, before it exited.
+/// A signal that asked it to stop, before it exited.
 fn asked_to_stop(scene: &Scene<'_>, verdict: &mut Verdict, exit_id: RecordId) {
-    let sent = scene
-        .about_victim()
-        .find_map(|(id, record)| match &record.event {
-            Event::Signal(sent) if !sent.fatal && !sent.ignored => Some((id, sent.signal)),
-            _ => None,
-        });
-    if let Some((id, signal)) = sent {
+    let asked = scene.asked_to_stop().filter(|(_, sent)| !sent.ignored);
+    if let Some((id, sent)) = asked {
+        let signal = sent.signal;
         let name = words::signal(signal.number);
         let sender = scene.who(&signal.sender);
         let text = format!("{sender} had sent it {name}, which it handles itself");

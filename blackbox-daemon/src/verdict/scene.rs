@@ -51,14 +51,18 @@ impl Scene<'_> {
             })
     }
 
-    /// The first signal that asked the victim to stop, from outside its cgroup, and which did not end it.
+    /// The first signal by which another process asked the victim to stop, and of which it did not die: it handles it,
+    /// waits for it, or ignores it.
     pub(super) fn asked_to_stop(&self) -> Option<(RecordId, SignalSent)> {
+        let died_of = self.exit().and_then(|(_, _, exit)| exit.status.signal());
         self.about_victim()
             .find_map(|(id, record)| match &record.event {
-                Event::Signal(sent) if !sent.fatal => {
+                Event::Signal(sent) => {
                     let signal = &sent.signal;
-                    let other = signal.sender.cgroup != self.victim.cgroup;
-                    (other && signal.from_user()).then_some((id, *sent))
+                    let asked = signal.asks_to_stop() && signal.from_user();
+                    let other = signal.sender.key != self.victim.key;
+                    let lived = died_of != Some(signal.number);
+                    (asked && other && lived).then_some((id, *sent))
                 }
                 _ => None,
             })

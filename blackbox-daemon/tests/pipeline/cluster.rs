@@ -161,6 +161,16 @@ fn a_stop_of_a_pod_that_is_deleted_is_no_incident() {
         asked_and_ended(1_500, 143),
         asked_and_ended(1_500, 0),
         asked_and_ended(1_500, 1),
+        // It blocks SIGTERM and waits for it: its default action would be to die.
+        asked_and_ended(1_500, 143)
+            .into_iter()
+            .map(|mut record| {
+                if let Event::Signal(sent) = &mut record.event {
+                    sent.fatal = true;
+                }
+                record
+            })
+            .collect(),
         killed(1_500, APP, SIGTERM),
         // The kernel's records are missing.
         vec![ended(1_500, 143, "Error", 0)],

@@ -147,8 +147,9 @@ fn stopped(scene: &Scene<'_>, word: &Word<'_>, verdict: &mut Verdict) {
             seen.filter(|signal| signal.sender.cgroup != scene.victim.cgroup)
         }
         (Cause::ExitCode, _) => {
-            let heard = asked.filter(|(_, sent)| !sent.ignored);
-            heard.map(|(_, sent)| sent.signal)
+            let heard = asked.map(|(_, sent)| sent).filter(|sent| !sent.ignored);
+            let heard = heard.map(|sent| sent.signal);
+            heard.filter(|signal| signal.sender.cgroup != scene.victim.cgroup)
         }
         _ => None,
     };
