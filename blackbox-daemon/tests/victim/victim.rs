@@ -16,6 +16,9 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+/// What shells make of SIGTERM.
+const TERMINATED: i32 = 143;
+
 const USAGE: &str = "usage: blackbox-victim MODE
   oom                 allocate until killed (gives up at 1 GiB: exit code 9)
   hold MIB            keep MIB MiB in use and sleep 30 s
@@ -23,8 +26,8 @@ const USAGE: &str = "usage: blackbox-victim MODE
   segv-null | segv-wild | segv-stack | segv-noncanonical
   abort               abort()
   sleep               sleep 30 s: the target of a kill
-  pause               wait for SIGTERM, exit with 0: a sandbox
-  serve               wait for SIGTERM, exit with 143: a server that ends gracefully
+  serve               handle SIGTERM, and exit with 143 then: a server that ends gracefully
+  init CODE           block SIGTERM, wait for it, exit with CODE: what tini, dumb-init and sandboxes do
   kill PID SIGNAL     send SIGNAL as `blackbox-killer`
   exit CODE           exit with CODE
   leader-exits        the main thread ends first; the last one exits with 7
@@ -63,8 +66,8 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
             thread::sleep(Duration::from_secs(30));
             Ok(0)
         }
-        ["pause"] => wait_for_term().map(|()| 0),
-        ["serve"] => wait_for_term().map(|()| 143),
+        ["serve"] => serve(),
+        ["init", code] => wait_for_term(code.parse().ok()?),
         ["kill", pid, signal] => kill(pid.parse().ok()?, signal.parse().ok()?),
         ["exit", code] => Ok(code.parse().ok()?),
         ["leader-exits"] => leader_exits(),
@@ -88,8 +91,30 @@ fn kill(pid: i32, signal: i32) -> std::io::Result<u8> {
     }
 }
 
-/// Says so, and waits for SIGTERM. Blocked, it also reaches the first process of a pid namespace, which has no default actions.
-fn wait_for_term() -> std::io::Result<()> {
+/// Says that it is ready, and goes on until SIGTERM.
+fn serve() -> std::io::Result<u8> {
+    extern "C" fn end(_signal: libc::c_int) {
+        #[expect(unsafe_code, reason = "std would run exit handlers")]
+        // SAFETY: _exit is async-signal-safe.
+        unsafe {
+            libc::_exit(TERMINATED)
+        }
+    }
+    let handler: extern "C" fn(libc::c_int) = end;
+    #[expect(unsafe_code, reason = "std has no signals")]
+    // SAFETY: the handler calls nothing but _exit.
+    unsafe {
+        libc::signal(libc::SIGTERM, handler as libc::sighandler_t);
+    }
+    println!("ready");
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// Says that it is ready, and takes SIGTERM without a handler. Blocked, it also reaches the first process of a pid
+/// namespace, which has no default actions.
+fn wait_for_term(code: u8) -> std::io::Result<u8> {
     #[expect(unsafe_code, reason = "std has no signals")]
     // SAFETY: the set lives on this stack and is initialised before it is used; `sigwait` writes one integer.
     let result = unsafe {
@@ -97,12 +122,12 @@ fn wait_for_term() -> std::io::Result<()> {
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGTERM);
         libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-        println!("waiting");
+        println!("ready");
         let mut signal = 0;
         libc::sigwait(&set, &mut signal)
     };
     match result {
-        0 => Ok(()),
+        0 => Ok(code),
         error => Err(std::io::Error::from_raw_os_error(error)),
     }
 }

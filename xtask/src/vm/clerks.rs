@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -52,6 +52,7 @@ pub(super) enum Answer {
 pub(super) struct Clerks {
     cluster: Cluster,
     desks: Vec<SyncSender<Ask>>,
+    threads: Vec<JoinHandle<()>>,
     answers: Receiver<Answer>,
     /// Pods by uid: their names, which a clerk is chosen by.
     names: HashMap<String, String>,
@@ -75,7 +76,8 @@ impl Clerks {
         let kubelet = cluster.kubelet(NAME)?;
         let (answer, answers) = sync_channel(QUEUE);
         let objects = Arc::new(Mutex::new(HashMap::new()));
-        let desks = (0..CLERKS).map(|_| {
+        let (mut desks, mut threads) = (Vec::new(), Vec::new());
+        for _ in 0..CLERKS {
             let (desk, asked) = sync_channel(QUEUE);
             let clerk = Clerk {
                 admin: cluster.admin().clone(),
@@ -83,11 +85,12 @@ impl Clerks {
                 objects: Arc::clone(&objects),
             };
             let answer = answer.clone();
-            thread::spawn(move || clerk.work(&asked, &answer));
-            desk
-        });
+            threads.push(thread::spawn(move || clerk.work(&asked, &answer)));
+            desks.push(desk);
+        }
         Ok(Self {
-            desks: desks.collect(),
+            desks,
+            threads,
             cluster,
             answers,
             names: HashMap::new(),
@@ -115,6 +118,15 @@ impl Clerks {
         })
     }
 
+    /// Lets the clerks do what they were asked, and go home. The API server stays.
+    pub(super) fn close(&mut self) {
+        self.desks.clear();
+        for thread in self.threads.drain(..) {
+            // One that panicked has said why.
+            thread.join().ok();
+        }
+    }
+
     /// Has something done, after everything that was asked for this pod before.
     ///
     /// # Errors
@@ -127,7 +139,7 @@ impl Clerks {
             }
         };
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
-        let desk = &self.desks[usize::try_from(hash % self.desks.len() as u64)?];
+        let desk = &self.desks[usize::try_from(hash)? % self.desks.len()];
         let gone = |_| anyhow::anyhow!("a clerk is gone, or has too much to do");
         desk.try_send(ask).map_err(gone)
     }

@@ -99,7 +99,7 @@ impl Contents<'_> {
         if self.network {
             for (number, module) in NETWORK.iter().enumerate() {
                 let from = self.kernel.modules.join("kernel").join(module);
-                put(&from, work, Path::new(&format!("modules/{number}.ko")))?;
+                unpack(&from, &work.join(format!("modules/{number}.ko")))?;
             }
         }
         let mut command = Command::new("sh");
@@ -110,6 +110,21 @@ impl Contents<'_> {
             .stderr(Stdio::null());
         exec::run(&mut command)
     }
+}
+
+/// Copies a module, which some kernels have compressed.
+fn unpack(module: &Path, to: &Path) -> Result<()> {
+    let compressed = module.with_extension("ko.xz");
+    if module.is_file() {
+        fs::copy(module, to).with_context(|| module.display().to_string())?;
+        return Ok(());
+    }
+    let mut command = Command::new("busybox");
+    command
+        .arg("xzcat")
+        .arg(compressed)
+        .stdout(File::create(to)?);
+    exec::run(&mut command)
 }
 
 /// Copies the file `from`, or what it links to, to `to` in `work`.

@@ -78,8 +78,12 @@ impl<'a> Kubelet<'a> {
         }
     }
 
-    pub(super) fn deaths(&self) -> &[Death] {
-        &self.deaths
+    /// The deaths, when everything is told. The API server stays as long as what it comes with.
+    pub(super) fn close(mut self) -> (Vec<Death>, Option<Clerks>) {
+        if let Some(clerks) = &mut self.clerks {
+            clerks.close();
+        }
+        (self.deaths, self.clerks)
     }
 
     /// The pods that are there or come.
@@ -190,8 +194,9 @@ impl<'a> Kubelet<'a> {
                 self.uids.remove(&history.present.id);
                 self.leaving.remove(&uid);
                 match &self.clerks {
-                    Some(clerks) => clerks.ask(Ask::Forget { uid }),
-                    None => Ok(()),
+                    // A pod that was over goes at once when it is deleted.
+                    Some(clerks) if !history.is_over() => clerks.ask(Ask::Forget { uid }),
+                    _ => Ok(()),
                 }
             }
             _ => Ok(()),
@@ -295,7 +300,8 @@ impl<'a> Kubelet<'a> {
     /// The first restart is at once.
     fn restart(&mut self, uid: &str) -> Result<()> {
         let mut history = self.histories.remove(uid).context("no such pod")?;
-        let next = Instance::new(container_id(), Life::Serve);
+        let life = Life::serving(self.deaths.len());
+        let next = Instance::new(container_id(), life);
         self.uids.remove(&history.present.id);
         history.last = Some(std::mem::replace(&mut history.present, next));
         history.restart_count += 1;

@@ -34,9 +34,6 @@ use crate::exec::step;
 use crate::output;
 use crate::timing::Stopwatch;
 
-/// Longer than the settle time by default is of no use here: the deaths are over at once.
-const SETTLE: Duration = Duration::from_millis(500);
-
 /// `cargo xtask vm`.
 #[derive(clap::Args, Debug)]
 pub struct Options {
@@ -85,11 +82,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut node = Node::start(&options.kernel, &access)?;
     node.record()?;
     let watch = Stopwatch::start();
-    let played = play(&mut node, clerks, options)?;
+    let (played, clerks) = play(&mut node, clerks, options)?;
     let took = watch.elapsed();
     let kernel = node.kernel.clone();
     let Played { deaths, calm } = played;
     let written = step("vm: reports", || node.finish(deaths.len()))?;
+    drop(clerks);
     let findings = check::compare(&deaths, &calm, &written.reports);
     let ok = findings.hold();
     print(&findings);
@@ -125,7 +123,11 @@ struct Played {
     calm: Vec<String>,
 }
 
-fn play(node: &mut Node, clerks: Option<Clerks>, options: &Options) -> Result<Played> {
+fn play(
+    node: &mut Node,
+    clerks: Option<Clerks>,
+    options: &Options,
+) -> Result<(Played, Option<Clerks>)> {
     let is_up = clerks.is_some();
     let mut kubelet = Kubelet::new(&mut node.machine, clerks);
     let mut calm = Vec::new();
@@ -144,10 +146,8 @@ fn play(node: &mut Node, clerks: Option<Clerks>, options: &Options) -> Result<Pl
         })?;
         calm.extend(new);
     }
-    Ok(Played {
-        deaths: kubelet.deaths().to_vec(),
-        calm,
-    })
+    let (deaths, clerks) = kubelet.close();
+    Ok((Played { deaths, calm }, clerks))
 }
 
 fn print(findings: &Findings) {

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::clerks::{Clerks, Credentials};
 use super::initramfs::Contents;
+use super::kernel;
 use super::machine::{Boot, Machine};
 use super::protocol::{News, Order};
 use super::report::Written;
-use super::{SETTLE, kernel};
 use crate::build_ebpf;
 use crate::cargo::{cargo, target_directory};
 use crate::exec::{self, step};
@@ -173,14 +173,12 @@ impl Node {
     /// # Errors
     /// It does not record.
     pub(super) fn record(&mut self) -> Result<()> {
-        let settle = format!("{}ms", SETTLE.as_millis());
         let env = [
             ("BLACKBOX_KUBERNETES", "on"),
             ("KUBECONFIG", KUBECONFIG),
             ("NODE_NAME", NAME),
             ("BLACKBOX_API_KEY", "only-in-this-machine"),
             ("BLACKBOX_API_ADDRESS", "127.0.0.1"),
-            ("BLACKBOX_SETTLE_TIME", &settle),
             ("BLACKBOX_STATE_DIR", "/run/blackbox-state"),
             ("BLACKBOX_OUTPUT_FORMATTERS", "json"),
             ("BLACKBOX_OUTPUT_MAX_FILES", "10000"),

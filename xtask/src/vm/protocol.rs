@@ -38,8 +38,20 @@ pub(super) enum Order {
 pub(super) enum Life {
     /// Allocates until the kernel ends it.
     OutOfMemory,
-    /// Goes on until SIGTERM, and then ends with code 143.
+    /// Goes on until SIGTERM, which it handles, and then ends with code 143.
     Serve,
+    /// The same without a handler: it waits for the signal, as the small init programs of containers do.
+    ServeAsInit,
+}
+
+impl Life {
+    /// Either way to serve, in turns.
+    pub(super) fn serving(number: usize) -> Self {
+        match number % 2 {
+            0 => Self::Serve,
+            _ => Self::ServeAsInit,
+        }
+    }
 }
 
 /// What the runtime tells.

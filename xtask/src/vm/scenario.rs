@@ -101,6 +101,6 @@ fn start(kubelet: &mut Kubelet<'_>, set: &str, number: usize) -> Result<String> 
     let mut pod = Pod::new(set, number);
     pod.namespace = super::pod::NAMESPACES[0].to_owned();
     let name = pod.name.clone();
-    kubelet.start(pod, set, Life::Serve, true)?;
+    kubelet.start(pod, set, Life::serving(number), true)?;
     Ok(name)
 }

@@ -74,9 +74,13 @@ impl History {
                     "resources": resources}]}})
     }
 
+    /// Whether the pod will not run again.
+    pub(super) fn is_over(&self) -> bool {
+        !self.restarts && self.present.ended.is_some()
+    }
+
     /// The status.
     pub(super) fn status(&self) -> Value {
-        let over = !self.restarts && self.present.ended.is_some();
         let running = self.present.is_running();
         let last = self.last.as_ref();
         let container = json!({"name": self.pod.container, "image": "registry.local/app:1",
@@ -85,7 +89,7 @@ impl History {
             "restartCount": self.restart_count, "state": self.state(&self.present),
             "lastState": last.map_or_else(|| json!({}), |last| self.state(last))});
         let guaranteed = self.pod.layout == Layout::GuaranteedContainerd;
-        json!({"phase": if over { "Failed" } else { "Running" },
+        json!({"phase": if self.is_over() { "Failed" } else { "Running" },
             "qosClass": if guaranteed { "Guaranteed" } else { "Burstable" },
             "hostIP": "192.0.2.10", "podIP": "10.1.0.7", "containerStatuses": [container]})
     }
@@ -100,8 +104,8 @@ impl History {
         };
         let reason = match (instance.life, end.code) {
             (Life::OutOfMemory, _) => "OOMKilled",
-            (Life::Serve, 0) => "Completed",
-            (Life::Serve, _) => "Error",
+            (_, 0) => "Completed",
+            (_, _) => "Error",
         };
         json!({"terminated": {"exitCode": end.code, "reason": reason, "startedAt": started,
             "finishedAt": seconds(end.at), "containerID": self.runtime_id(instance)}})

@@ -23,10 +23,9 @@ use crate::stage::Cgroup;
 use crate::timing::now;
 
 const VICTIM: &str = "/bin/blackbox-victim";
-const PAUSE: &str = "pause";
-const SERVE: &str = "serve";
-/// They say a word when they do.
-const WAITS_FOR_TERM: [&str; 2] = [PAUSE, SERVE];
+/// A sandbox's process.
+const PAUSE: &[&str] = &["init", "0"];
+const DIE: &[&str] = &["oom"];
 const LOG_LINES: usize = 8;
 
 /// Everything that runs.
@@ -110,8 +109,9 @@ impl Runtime {
         let group = scope.folder().join("memory.oom.group");
         fs::write(&group, if pod.kill_group { "1" } else { "0" })?;
         let mode = match life {
-            Life::OutOfMemory => "oom",
-            Life::Serve => SERVE,
+            Life::OutOfMemory => DIE,
+            Life::Serve => &["serve"],
+            Life::ServeAsInit => &["init", "143"],
         };
         let mut child = spawn(&scope, mode)?;
         self.lock().running.insert(container.to_owned(), child.id());
@@ -182,10 +182,10 @@ impl Sandbox {
 
 /// Starts the victim in `scope` as the first process of a pid namespace. The namespace is of the thread's children,
 /// so the thread does nothing else.
-fn spawn(scope: &Cgroup, mode: &str) -> Result<Child> {
+fn spawn(scope: &Cgroup, mode: &[&str]) -> Result<Child> {
     let mut command = scope.command(VICTIM)?;
     command
-        .arg(mode)
+        .args(mode)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let thread = thread::Builder::new()
@@ -198,11 +198,11 @@ fn spawn(scope: &Cgroup, mode: &str) -> Result<Child> {
         })?;
     let started = thread.join();
     let mut child = started.map_err(|_panic| anyhow!("a shim panicked"))??;
-    if WAITS_FOR_TERM.contains(&mode) {
-        // Before it waits for SIGTERM, the first process of a namespace would not hear it.
+    if mode != DIE {
+        // It says when it is ready. Before, the first process of a namespace would not hear SIGTERM.
         let stdout = child.stdout.as_mut().context("a pipe")?;
         let ready = BufReader::new(stdout).read_line(&mut String::new())?;
-        ensure!(ready > 0, "{VICTIM} {mode} ended at once");
+        ensure!(ready > 0, "{VICTIM} {} ended at once", mode.join(" "));
     }
     Ok(child)
 }
