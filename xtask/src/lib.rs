@@ -19,6 +19,7 @@ mod tools;
 pub mod build_ebpf;
 pub mod check;
 mod fuzz;
+pub mod image;
 pub mod kube;
 pub mod manifests;
 pub mod test;

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build_ebpf, check, demo, kube, manifests, setup, test, vm};
+use xtask::{build_ebpf, check, demo, image, kube, manifests, setup, test, vm};
 
 /// BlackBox's development commands.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ enum Task {
     Check(check::Options),
     /// Write the manifest for Kubernetes from the kustomize base.
     Manifests(manifests::Options),
+    /// Build the daemon's container image with buildah, and look at it.
+    Image(image::Options),
     /// Every test, with the root tests where root and BPF are available.
     Test(test::Options),
     /// Start or end a real kube-apiserver on loopback.
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::Check(options) => check::run(&options),
         Task::Manifests(options) => manifests::run(&options),
+        Task::Image(options) => image::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Kube(options) => kube::run(&options),
         Task::Demo(options) => demo::run(&options),

@@ -6,6 +6,7 @@
 mod agree;
 mod compose;
 mod daemon;
+mod dockerfile;
 mod monitor;
 mod objects;
 mod privileges;
