@@ -40,6 +40,13 @@ impl fmt::Display for Found {
     }
 }
 
+/// What buildah tells of an image.
+#[derive(Debug, Deserialize)]
+struct Inspected {
+    #[serde(rename = "OCIv1")]
+    image: Image,
+}
+
 /// The part of an image's configuration (OCI image-spec) that is looked at.
 #[derive(Debug, Deserialize)]
 struct Image {
@@ -68,17 +75,8 @@ struct Config {
 /// # Errors
 /// It is not as it should be.
 pub(super) fn examine(buildah: &Buildah, tag: &str, arch: Arch) -> Result<Found> {
-    let mut inspect = buildah.command();
-    inspect.args([
-        "inspect",
-        "--type",
-        "image",
-        "--format",
-        "{{json .OCIv1}}",
-        tag,
-    ]);
-    let image: Image =
-        serde_json::from_str(&exec::read(&mut inspect)?).context("its configuration")?;
+    let text = exec::read(buildah.command().args(["inspect", "--type", "image", tag]))?;
+    let Inspected { image } = serde_json::from_str(&text).context("its configuration")?;
     let labels = configured(image, arch)?;
     let container = Container::of(buildah, tag)?;
     let root = container.mount()?;
