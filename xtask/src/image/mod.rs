@@ -7,12 +7,15 @@
 mod base;
 mod check;
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use tempfile::TempDir;
 
-use crate::cargo::workspace_root;
+use crate::cargo::{target_directory, workspace_root};
 use crate::exec::{self, step};
 use crate::setup::install;
 
@@ -73,10 +76,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Some(base) => base.clone(),
         None => base::ensure(&buildah)?,
     };
+    let sources = sources()?;
+    let build = |tag: &str| build(&buildah, sources.path(), arch, (&base, tag));
     for stage in STAGES {
         let tag = format!("localhost/blackbox-{stage}:{}", arch.name());
         step(&format!("image: stage {stage}"), || {
-            exec::run(build(&buildah, arch, &base, &tag).args(["--target", stage, "."]))
+            exec::run(build(&tag).args(["--target", stage, "."]))
         })?;
     }
     let tag = format!(
@@ -85,7 +90,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         arch.name()
     );
     step("image: the image itself", || {
-        exec::run(build(&buildah, arch, &base, &tag).arg("."))
+        exec::run(build(&tag).arg("."))
     })?;
     let found = step("image: looking at it", || {
         check::examine(&buildah, &tag, arch)
@@ -95,11 +100,38 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A copy of what the Dockerfile is given: stages are built from the same sources, whatever is edited meanwhile.
+fn sources() -> Result<TempDir> {
+    let (root, target) = (workspace_root(), target_directory()?);
+    fs::create_dir_all(&target).with_context(|| target.display().to_string())?;
+    let folder = tempfile::tempdir_in(&target).with_context(|| target.display().to_string())?;
+    let ignored = root.join(".dockerignore");
+    let ignored = fs::read_to_string(&ignored).with_context(|| ignored.display().to_string())?;
+    let archive = folder.path().join("sources.tar");
+    exec::run(
+        Command::new("tar")
+            .current_dir(root)
+            .args(["--exclude=target", "--create", "--file"])
+            .arg(&archive)
+            .args(["Dockerfile", ".dockerignore"])
+            .args(sent(&ignored)),
+    )?;
+    let mut unpack = Command::new("tar");
+    unpack.current_dir(folder.path());
+    exec::run(unpack.arg("--extract").arg("--file").arg(&archive))?;
+    Ok(folder)
+}
+
+/// What a `.dockerignore` that begins with `*` lets through.
+fn sent(ignored: &str) -> impl Iterator<Item = &str> {
+    ignored.lines().filter_map(|line| line.strip_prefix('!'))
+}
+
 /// `buildah build` of the Dockerfile, as far as all stages have it in common.
-fn build(buildah: &Buildah, arch: Arch, base: &str, tag: &str) -> Command {
+fn build(buildah: &Buildah, sources: &Path, arch: Arch, (base, tag): (&str, &str)) -> Command {
     let mut command = buildah.command();
     command
-        .current_dir(workspace_root())
+        .current_dir(sources)
         // Needs no container runtime, and works inside a container.
         .args([
             "build",
@@ -177,6 +209,17 @@ impl Buildah {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_sent_is_there() {
+        let ignored = fs::read_to_string(workspace_root().join(".dockerignore")).unwrap();
+        assert!(ignored.lines().any(|line| line == "*"));
+        let sent: Vec<&str> = sent(&ignored).collect();
+        assert!(sent.contains(&"Cargo.lock"));
+        for path in sent {
+            assert!(workspace_root().join(path).exists(), "{path}");
+        }
+    }
 
     #[test]
     fn the_dockerfiles_stages_are_built() {
