@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::kernel::Kernel;
 use crate::exec;
@@ -52,6 +52,14 @@ const APPLETS: [&str; 8] = [
 ];
 
 /// In the order in which they can be inserted; they are numbered so.
+const PORTS: [&str; 6] = [
+    "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
+    "drivers/virtio/virtio_pci_legacy_dev.ko",
+    "drivers/virtio/virtio_pci_modern_dev.ko",
+    "drivers/virtio/virtio_pci.ko",
+    "drivers/char/virtio_console.ko",
+];
 const NETWORK: [&str; 3] = [
     "net/core/failover.ko",
     "drivers/net/net_failover.ko",
@@ -96,11 +104,10 @@ impl Contents<'_> {
         for (from, to) in &self.files {
             put(from, work, to)?;
         }
-        if self.network {
-            for (number, module) in NETWORK.iter().enumerate() {
-                let from = self.kernel.modules.join("kernel").join(module);
-                unpack(&from, &work.join(format!("modules/{number}.ko")))?;
-            }
+        let network = NETWORK.iter().filter(|_| self.network);
+        for (number, module) in PORTS.iter().chain(network).enumerate() {
+            let to = work.join(format!("modules/{number}.ko"));
+            unpack(&self.kernel.modules, Path::new(module), &to)?;
         }
         let mut command = Command::new("sh");
         command
@@ -112,19 +119,24 @@ impl Contents<'_> {
     }
 }
 
-/// Copies a module, which some kernels have compressed.
-fn unpack(module: &Path, to: &Path) -> Result<()> {
-    let compressed = module.with_extension("ko.xz");
-    if module.is_file() {
-        fs::copy(module, to).with_context(|| module.display().to_string())?;
-        return Ok(());
+/// Copies a module, which some kernels have compressed, and others built in.
+fn unpack(modules: &Path, module: &Path, to: &Path) -> Result<()> {
+    let module = Path::new("kernel").join(module);
+    let plain = modules.join(&module);
+    let compressed = plain.with_extension("ko.xz");
+    if plain.is_file() {
+        fs::copy(&plain, to).with_context(|| plain.display().to_string())?;
+    } else if compressed.is_file() {
+        let mut command = Command::new("busybox");
+        command.arg("xzcat").arg(compressed);
+        exec::run(command.stdout(File::create(to)?))?;
+    } else {
+        let list = modules.join("modules.builtin");
+        let list = fs::read_to_string(&list).with_context(|| list.display().to_string())?;
+        let built_in = list.lines().any(|line| Path::new(line) == module);
+        ensure!(built_in, "{} is missing", plain.display());
     }
-    let mut command = Command::new("busybox");
-    command
-        .arg("xzcat")
-        .arg(compressed)
-        .stdout(File::create(to)?);
-    exec::run(&mut command)
+    Ok(())
 }
 
 /// Copies the file `from`, or what it links to, to `to` in `work`.

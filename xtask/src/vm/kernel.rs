@@ -114,7 +114,10 @@ fn apt_get_update() -> Command {
 fn fetch(release: &str, cache: &Path, folder: &Path) -> Result<()> {
     let work = tempfile::tempdir_in(cache)?;
     let package = format!("linux-image-{release}");
-    let download = || exec::run(apt_get().args(["download", &package]).current_dir(&work));
+    // As root it would hand the download to a user who may not write here, and complain.
+    let sandbox = "--option=APT::Sandbox::User=root";
+    let words = [sandbox, "download", &package];
+    let download = || exec::run(apt_get().args(words).current_dir(&work));
     if download().is_err() {
         // Its lists may be old.
         exec::run(&mut apt_get_update())?;

@@ -8,7 +8,7 @@ mod runtime;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,12 @@ use anyhow::{Context as _, Result, bail};
 use self::runtime::Runtime;
 use super::protocol::{self, News, Order};
 use crate::stage::{Cgroup, Daemon, DaemonOptions};
+use crate::timing::wait_for;
 
 const WORDS: &str = "/dev/vport0p1";
 const DAEMON: &str = "/bin/blackbox-daemon";
 pub(super) const DIRECTORY: &str = "/run/blackbox";
+const PORT_LIMIT: Duration = Duration::from_secs(10);
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
 /// The way to the host.
@@ -47,11 +49,16 @@ impl Host {
 /// # Errors
 /// There is no port: this is not the machine.
 pub(super) fn run() -> Result<ExitCode> {
+    // It appears a moment after the driver is there.
+    let there = wait_for(PORT_LIMIT, || {
+        std::io::Result::Ok(Path::new(WORDS).exists().then_some(()))
+    })?;
+    there.with_context(|| format!("there is no {WORDS}: this is for the virtual machine"))?;
     let port = OpenOptions::new()
         .read(true)
         .write(true)
         .open(WORDS)
-        .with_context(|| format!("{WORDS}: only in the virtual machine"))?;
+        .context(WORDS)?;
     let orders = BufReader::new(port.try_clone()?);
     let host = Host(Arc::new(Mutex::new(port)));
     match serve(orders, &host) {
