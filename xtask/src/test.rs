@@ -1,8 +1,9 @@
 //! `cargo xtask test`: every test of the workspace, then those with a real API server and the root tests on the running
-//! kernel, where they can run; with `--long` the fuzz targets too. `cargo xtask test kube` runs one of these suites.
+//! kernel, where they can run; with `--long` deaths in a virtual machine and the fuzz targets too. `cargo xtask test kube`
+//! and `vm` run one of these suites.
 //!
-//! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KUBE=1` and `BLACKBOX_REQUIRE_KERNEL=1`,
-//! as in CI, a suite that cannot run is a failure.
+//! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KUBE=1`, `BLACKBOX_REQUIRE_KERNEL=1` (as in CI)
+//! and `BLACKBOX_REQUIRE_VM=1` a suite that cannot run is a failure.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -19,10 +20,11 @@ use serde::Serialize;
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::{build_ebpf, fuzz, kube, output, stage, test_tools};
+use crate::{build_ebpf, fuzz, kube, output, stage, test_tools, vm};
 
 const REQUIRE_KERNEL: &str = "BLACKBOX_REQUIRE_KERNEL";
 const REQUIRE_KUBE: &str = "BLACKBOX_REQUIRE_KUBE";
+const REQUIRE_VM: &str = "BLACKBOX_REQUIRE_VM";
 
 /// `cargo xtask test`.
 #[derive(clap::Args, Debug)]
@@ -43,6 +45,8 @@ pub struct Options {
 enum Suite {
     /// The daemon with a real kube-apiserver.
     Kube,
+    /// Deaths in a virtual machine; `cargo xtask vm` plays more of them.
+    Vm,
 }
 
 /// Tests by outcome.
@@ -67,8 +71,10 @@ struct Outcome<'a> {
     counts: Counts,
     /// Why the root tests did not run; `null` if they did, or were not asked for.
     kernel_tests_missing: Option<&'a str>,
-    /// Why the tests with a real API server did not run; `null` if they did.
+    /// Why the tests with a real API server did not run; `null` if they did, or were not asked for.
     kube_tests_missing: Option<&'a str>,
+    /// Why there was no virtual machine; `null` if there was, or none was asked for.
+    vm_tests_missing: Option<&'a str>,
     ok: bool,
 }
 
@@ -82,9 +88,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.suite.is_none() {
         tests.workspace()?;
     }
-    let kube_tests_missing = tests.kube()?;
+    let kube_tests_missing = match options.suite {
+        None | Some(Suite::Kube) => tests.kube()?,
+        Some(Suite::Vm) => None,
+    };
     let kernel_tests_missing = match options.suite {
         None => tests.kernel()?,
+        Some(Suite::Kube | Suite::Vm) => None,
+    };
+    let vm_tests_missing = match options.suite {
+        // Emulated processors fail now and then of themselves: not a part of what every change must pass.
+        None if !options.long => None,
+        None | Some(Suite::Vm) => tests.vm()?,
         Some(Suite::Kube) => None,
     };
     if options.long && options.suite.is_none() {
@@ -103,6 +118,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             counts,
             kernel_tests_missing: kernel_tests_missing.as_deref(),
             kube_tests_missing: kube_tests_missing.as_deref(),
+            vm_tests_missing: vm_tests_missing.as_deref(),
             ok,
         },
     )?;
@@ -168,6 +184,36 @@ impl<'a> Tests<'a> {
         }
     }
 
+    /// Deaths in a virtual machine, or why there was none. Each check of all of them counts as a test.
+    fn vm(&mut self) -> Result<Option<String>> {
+        if let Err(error) = vm::ensure() {
+            let why = format!("{error:#}");
+            eprintln!("test: the tests in a virtual machine did not run: {why}");
+            self.ok &= !required(REQUIRE_VM);
+            return Ok(Some(why));
+        }
+        let play = || {
+            exec::run(
+                cargo()
+                    .arg("test")
+                    .args(KERNEL)
+                    .args(["--no-run", "--quiet"]),
+            )?;
+            vm::smoke()
+        };
+        let (passed, failed) = step("test: a virtual machine", play).unwrap_or_else(|error| {
+            eprintln!("test: the tests in a virtual machine: {error:#}");
+            (0, 1)
+        });
+        self.counts += Counts {
+            passed,
+            failed,
+            skipped: 0,
+        };
+        self.ok &= failed == 0;
+        Ok(None)
+    }
+
     /// Runs one `cargo test` and counts what it reports.
     fn run(&mut self, arguments: &[&str]) -> Result<()> {
         let mut command = command(arguments, self.options.long);
@@ -225,7 +271,8 @@ fn command(arguments: &[&str], long: bool) -> Command {
         .args(arguments)
         .arg("--")
         .env_remove(REQUIRE_KERNEL)
-        .env_remove(REQUIRE_KUBE);
+        .env_remove(REQUIRE_KUBE)
+        .env_remove(REQUIRE_VM);
     if arguments == KERNEL {
         // They stage deaths and count events of the whole machine.
         command.arg("--test-threads=1");

@@ -13,6 +13,7 @@ mod kernel;
 mod kubelet;
 mod machine;
 mod node;
+mod play;
 mod pod;
 mod protocol;
 mod report;
@@ -21,24 +22,29 @@ mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use self::check::{Findings, Spread};
-use self::clerks::Clerks;
-use self::kubelet::{Death, Kubelet};
-use self::node::{Access, Node};
-use crate::exec::step;
+use self::machine::Machine;
+use self::node::Build;
+use self::play::{Plan, Played};
 use crate::output;
-use crate::timing::Stopwatch;
+
+/// What Debian's stable release has.
+const KERNEL: &str = "6.12";
+/// Containers that run into their limits at once.
+const AT_ONCE: usize = 4;
+/// As many as are played in a minute where the machine is emulated, and the recorder not optimised.
+const SMOKE_DEATHS: usize = 40;
+const SMOKE_AT_ONCE: usize = 2;
 
 /// `cargo xtask vm`.
 #[derive(clap::Args, Debug)]
 pub struct Options {
     /// Which series of Debian's cloud kernels to boot; the newest of it is taken.
-    #[arg(long, default_value = "6.12", value_parser = ["6.12", "6.1"])]
+    #[arg(long, default_value = KERNEL, value_parser = ["6.12", "6.1"])]
     kernel: String,
     /// How many containers die.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=2000))]
@@ -74,41 +80,33 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.guest {
         return guest::run();
     }
-    let clerks = match options.api_server {
-        true => Some(step("vm: starting an API server", Clerks::start)?),
-        false => None,
-    };
-    let access = clerks.as_ref().map_or_else(Access::down, Access::up)?;
-    let mut node = Node::start(&options.kernel, &access)?;
-    node.record()?;
-    let watch = Stopwatch::start();
-    let (played, clerks) = play(&mut node, clerks, options)?;
-    let took = watch.elapsed();
-    let kernel = node.kernel.clone();
-    let Played { deaths, calm } = played;
-    let written = step("vm: reports", || node.finish(deaths.len()))?;
-    drop(clerks);
-    let findings = check::compare(&deaths, &calm, &written.reports);
+    let played = play::play(Plan {
+        kernel: &options.kernel,
+        build: Build::Shipped,
+        deaths: options.deaths.into(),
+        at_once: AT_ONCE,
+        replicas: options.api_server.then(|| options.replicas.into()),
+    })?;
+    let Played {
+        kernel, findings, ..
+    } = &played;
     let ok = findings.hold();
-    print(&findings);
     output::write(
         options.json.as_deref(),
         &Outcome {
-            kernel: &kernel,
-            deaths: deaths.len(),
-            findings: &findings,
+            kernel,
+            deaths: played.deaths,
+            findings,
             ok,
         },
     )?;
+    print(findings);
     println!(
-        "\nreports: {}\nthe daemon used {:.1} s of a processor\n{}: {} deaths in {:.0} s on Linux {kernel}, {} reports",
-        written.directory.display(),
-        Duration::from_millis(written.cpu_ms).as_secs_f32(),
-        if ok { "ok" } else { "NOT OK" },
-        deaths.len(),
-        took.as_secs_f32(),
-        written.reports.len(),
+        "\nreports: {}\nthe daemon used {:.1} s of a processor",
+        played.directory.display(),
+        played.daemon.as_secs_f32()
     );
+    print_end(&played);
     Ok(if ok {
         ExitCode::SUCCESS
     } else {
@@ -116,38 +114,53 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// What happened.
-struct Played {
-    deaths: Vec<Death>,
-    /// The uids of pods that were rolled out.
-    calm: Vec<String>,
+/// What tests need: qemu, and a kernel. Fetches what is missing.
+///
+/// # Errors
+/// It cannot be had.
+pub(crate) fn ensure() -> Result<()> {
+    Machine::ensure_tools()?;
+    kernel::newest(KERNEL).map(drop)
 }
 
-fn play(
-    node: &mut Node,
-    clerks: Option<Clerks>,
-    options: &Options,
-) -> Result<(Played, Option<Clerks>)> {
-    let is_up = clerks.is_some();
-    let mut kubelet = Kubelet::new(&mut node.machine, clerks);
-    let mut calm = Vec::new();
-    if is_up {
-        let count = usize::from(options.replicas);
-        calm = step("vm: replicas", || {
-            scenario::replicas(&mut kubelet, "web-1", count)
-        })?;
-    }
-    step("vm: deaths", || {
-        scenario::deaths(&mut kubelet, options.deaths.into(), is_up)
+/// A few deaths, as a test: how many checks hold, and how many do not. The daemon that was built last for tests records.
+///
+/// # Errors
+/// Those of [`run`].
+pub(crate) fn smoke() -> Result<(u64, u64)> {
+    let played = play::play(Plan {
+        kernel: KERNEL,
+        build: Build::Tested,
+        deaths: SMOKE_DEATHS,
+        at_once: SMOKE_AT_ONCE,
+        replicas: None,
     })?;
-    if is_up {
-        let new = step("vm: a roll-out", || {
-            scenario::roll_out(&mut kubelet, &calm, "web-2")
-        })?;
-        calm.extend(new);
+    print(&played.findings);
+    print_end(&played);
+    let rows = &played.findings.rows;
+    let passed = rows.iter().filter(|row| row.holds()).count() as u64;
+    let failed = rows.len() as u64 - passed;
+    if played.findings.hold() {
+        played.forget()?;
+        return Ok((passed, 0));
     }
-    let (deaths, clerks) = kubelet.close();
-    Ok((Played { deaths, calm }, clerks))
+    println!("reports: {}", played.directory.display());
+    Ok((passed, failed.max(1)))
+}
+
+fn print_end(played: &Played) {
+    println!(
+        "{}: {} deaths in {:.0} s on Linux {}, {} reports",
+        if played.findings.hold() {
+            "ok"
+        } else {
+            "NOT OK"
+        },
+        played.deaths,
+        played.took.as_secs_f32(),
+        played.kernel,
+        played.reports,
+    );
 }
 
 fn print(findings: &Findings) {
@@ -171,10 +184,7 @@ fn print(findings: &Findings) {
     };
     line("incident opened", &findings.opened_ms);
     line("report written", &findings.written_ms);
-    println!(
-        "\n{} reports are complete, {} name the pod",
-        findings.complete, findings.named
-    );
+    println!("\n{} reports are complete", findings.complete);
     for complaint in &findings.complaints {
         println!("NOT OK: {complaint}");
     }

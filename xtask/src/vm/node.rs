@@ -23,9 +23,9 @@ use crate::exec::{self, step};
 pub(super) const NAME: &str = "vm-node";
 const BOOT_LIMIT: Duration = Duration::from_secs(180);
 const RECORDING_LIMIT: Duration = Duration::from_secs(180);
-const REPORTS_LIMIT: Duration = Duration::from_secs(600);
+const REPORTS_LIMIT: Duration = Duration::from_secs(1200);
 /// The machine is killed after this.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(3000);
 const KUBECONFIG: &str = "/etc/blackbox/kubeconfig";
 
 const AUTHORITY: &str = "/etc/blackbox/ca.crt";
@@ -80,6 +80,44 @@ impl Access {
     }
 }
 
+/// Which daemon records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Build {
+    /// Optimised, as it is shipped.
+    Shipped,
+    /// The one that other tests have built. Emulated, it takes seconds to make a report of a whole minute.
+    Tested,
+}
+
+impl Build {
+    /// How far back its window reaches.
+    fn window(self) -> &'static str {
+        match self {
+            Self::Shipped => "60s",
+            Self::Tested => "10s",
+        }
+    }
+
+    /// Builds it, if it is not built yet; gives the folder it is in.
+    fn programs(self) -> Result<PathBuf> {
+        let target = target_directory()?;
+        match self {
+            Self::Tested => Ok(target.join("debug")),
+            Self::Shipped => {
+                build_ebpf::build(&build_ebpf::Options::default())?;
+                let mut command = cargo();
+                command.args(["build", "--quiet", "--release"]).args([
+                    "--package",
+                    "blackbox-daemon",
+                    "--bins",
+                ]);
+                step("vm: building the daemon", || exec::run(&mut command))?;
+                Ok(target.join("release"))
+            }
+        }
+    }
+}
+
 /// A booted machine.
 pub(super) struct Node {
     pub(super) machine: Machine,
@@ -102,22 +140,11 @@ impl Node {
     ///
     /// # Errors
     /// Something is missing, does not build, or the machine does not come up.
-    pub(super) fn start(series: &str, access: &Access) -> Result<Self> {
+    pub(super) fn start(series: &str, build: Build, access: &Access) -> Result<Self> {
         Machine::ensure_tools()?;
         let kernel = kernel::newest(series)?;
         build_ebpf::build(&build_ebpf::Options::default())?;
-        // Under emulation an unoptimised recorder cannot keep up; and this is the one that is shipped.
-        step("vm: building the daemon", || {
-            let build = [
-                "build",
-                "--quiet",
-                "--release",
-                "--package",
-                "blackbox-daemon",
-                "--bins",
-            ];
-            exec::run(cargo().args(build))
-        })?;
+        let programs = build.programs()?;
         let directory = tempfile::Builder::new()
             .prefix("blackbox-vm-")
             .tempdir()?
@@ -127,7 +154,6 @@ impl Node {
         fs::write(&kubeconfig, access.kubeconfig.to_string())?;
         let authority = directory.join("ca.crt");
         fs::write(&authority, &access.authority)?;
-        let programs = target_directory()?.join("release");
         let contents = Contents {
             kernel: &kernel,
             programs: vec![
@@ -172,11 +198,12 @@ impl Node {
     ///
     /// # Errors
     /// It does not record.
-    pub(super) fn record(&mut self) -> Result<()> {
+    pub(super) fn record(&mut self, build: Build) -> Result<()> {
         let env = [
             ("BLACKBOX_KUBERNETES", "on"),
             ("KUBECONFIG", KUBECONFIG),
             ("NODE_NAME", NAME),
+            ("BLACKBOX_BUFFER_WINDOW_SIZE", build.window()),
             ("BLACKBOX_API_KEY", "only-in-this-machine"),
             ("BLACKBOX_API_ADDRESS", "127.0.0.1"),
             ("BLACKBOX_STATE_DIR", "/run/blackbox-state"),

@@ -9,24 +9,37 @@ use super::pod::Pod;
 use super::protocol::Life;
 use crate::timing::Stopwatch;
 
-/// Containers that run into their limits at once.
-const DYING: usize = 8;
 /// From one start to the next.
 const PACE: Duration = Duration::from_millis(120);
 /// Pods that a roll-out has beyond those that are wanted.
 const SURGE: usize = 6;
 
-/// Lets the containers of `count` pods run out of memory, each pod with an owner of its own, and removes the pods.
+/// Pods whose containers die.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deaths {
+    pub(super) count: usize,
+    /// Containers that run into their limits at once.
+    pub(super) at_once: usize,
+    /// Half of the containers are started again.
+    pub(super) restarts: bool,
+}
+
+/// Lets the containers of pods run out of memory, each pod with an owner of its own, and removes the pods.
 ///
 /// # Errors
 /// Those of [`Kubelet::turn`].
-pub(super) fn deaths(kubelet: &mut Kubelet<'_>, count: usize, restarts: bool) -> Result<()> {
+pub(super) fn deaths(kubelet: &mut Kubelet<'_>, deaths: Deaths) -> Result<()> {
+    let Deaths {
+        count,
+        at_once,
+        restarts,
+    } = deaths;
     let others = kubelet.pods();
     let mut last_start: Option<Stopwatch> = None;
     let mut begun = 0;
     while begun < count || kubelet.pods() > others {
         let due = last_start.is_none_or(|start| start.elapsed() >= PACE);
-        if begun < count && due && kubelet.dying() < DYING {
+        if begun < count && due && kubelet.dying() < at_once {
             let pod = Pod::new("worker", begun);
             let owner = format!("{}-rs", pod.name);
             let restarts = restarts && begun.is_multiple_of(2);

@@ -15,8 +15,8 @@ use crate::stage::Daemon;
 use crate::timing::wait_for;
 
 const PORT: &str = "/dev/vport0p2";
-/// Making reports may lag behind the deaths on a slow machine.
-const REPORTS_LIMIT: Duration = Duration::from_secs(180);
+/// Making reports lags behind the deaths on a slow machine; but one after the other must come.
+const NEXT_LIMIT: Duration = Duration::from_secs(60);
 /// Time for a report too many.
 const EXCESS: Duration = Duration::from_secs(5);
 
@@ -25,10 +25,17 @@ const EXCESS: Duration = Duration::from_secs(5);
 /// # Errors
 /// The daemon ends early, or something cannot be read or sent. Missing reports are the host's to judge.
 pub(super) fn send(daemon: &mut Daemon, expected: usize, host: &Host) -> Result<()> {
-    wait_for(REPORTS_LIMIT, || {
-        let count = files(daemon)?.len();
-        anyhow::Ok((count >= expected).then_some(()))
-    })?;
+    let mut count = files(daemon)?.len();
+    while count < expected {
+        let more = wait_for(NEXT_LIMIT, || {
+            let now = files(daemon)?.len();
+            anyhow::Ok((now > count).then_some(now))
+        })?;
+        match more {
+            Some(more) => count = more,
+            None => break,
+        }
+    }
     thread::sleep(EXCESS);
     let cpu_ms = cpu_ms(daemon.pid())?;
     let status = daemon.stop()?;
