@@ -31,8 +31,8 @@ const REQUIRE_VM: &str = "BLACKBOX_REQUIRE_VM";
 pub struct Options {
     /// Run one suite only.
     suite: Option<Suite>,
-    /// Run the long tests too: those marked `#[ignore]`, property tests with more cases, and each fuzz target for a
-    /// minute.
+    /// Run the long tests too: those marked `#[ignore]`, property tests with more cases, deaths in a virtual machine, and
+    /// each fuzz target for a minute.
     #[arg(long)]
     long: bool,
     /// Write the counts to FILE as JSON.
