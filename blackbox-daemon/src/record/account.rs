@@ -13,6 +13,10 @@ pub enum Class {
     Exit,
     Signal,
     Oom,
+    /// Stacks of threads that faulted.
+    CrashStack,
+    /// What processes wrote to their standard output and error.
+    Words,
     CgroupLifecycle,
     FailedCall,
     CallCounts,
@@ -36,11 +40,13 @@ pub enum Class {
 
 impl Class {
     /// Every class, in the order reports list them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Exec,
         Self::Exit,
         Self::Signal,
         Self::Oom,
+        Self::CrashStack,
+        Self::Words,
         Self::CgroupLifecycle,
         Self::FailedCall,
         Self::CallCounts,
@@ -63,6 +69,8 @@ impl Class {
             Self::Exit => "exit",
             Self::Signal => "signal",
             Self::Oom => "oom",
+            Self::CrashStack => "crash_stack",
+            Self::Words => "words",
             Self::CgroupLifecycle => "cgroup_lifecycle",
             Self::FailedCall => "failed_call",
             Self::CallCounts => "call_counts",
@@ -86,6 +94,8 @@ impl Class {
             | Self::Exit
             | Self::Signal
             | Self::Oom
+            | Self::CrashStack
+            | Self::Words
             | Self::CgroupLifecycle
             | Self::Reported
             | Self::Pod

@@ -4,6 +4,7 @@
 //! holds what was observed and nothing concluded. What was not observed is `None`, never 0.
 
 mod account;
+mod crash;
 mod kernel;
 mod kube;
 mod sample;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use account::{Class, Gap, Health, LaneName, LossCause, SourceName, SourceState};
+pub use crash::{CrashStack, FilePlace, RawFrame, Registers, Stream, Words};
 pub use kernel::{
     CallCounts, Exec, Exit, FailedCall, KernelTally, MemoryLevel, Oom, Signal, SignalSent,
     TallyRow, WaitStatus,
@@ -128,6 +130,10 @@ pub enum Event {
     Signal(SignalSent),
     /// The OOM killer chose the subject.
     Oom(Oom),
+    /// A thread of the subject faulted, or aborted.
+    CrashStack(Box<CrashStack>),
+    /// The subject wrote to its standard output or error.
+    Words(Box<Words>),
     /// A cgroup was created (or found at start), with its path in the watched hierarchy.
     CgroupCreated { path: String },
     /// A cgroup was removed.
@@ -207,6 +213,8 @@ impl Event {
             Self::Exit(_) => Class::Exit,
             Self::Signal(_) => Class::Signal,
             Self::Oom(_) => Class::Oom,
+            Self::CrashStack(_) => Class::CrashStack,
+            Self::Words(_) => Class::Words,
             Self::CgroupCreated { .. } | Self::CgroupRemoved { .. } => Class::CgroupLifecycle,
             Self::FailedCall(_) => Class::FailedCall,
             Self::CallCounts(_) => Class::CallCounts,

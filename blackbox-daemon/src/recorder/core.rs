@@ -159,6 +159,7 @@ impl Core {
         Case {
             ends: uid.map(|uid| self.ends.of(uid)).unwrap_or_default(),
             log: None,
+            stack: None,
             slice,
             names: self.identities.names().clone(),
             ledger,

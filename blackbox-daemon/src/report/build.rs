@@ -11,6 +11,7 @@ use super::cast::Cast;
 use super::completeness::{self, Unread};
 use super::sentence::sentence;
 use super::{Entry, Evidence, FailedCalls, Report, SCHEMA, entries, head, history, neighbours};
+use crate::diagnosis::Diagnosis;
 use crate::identity::Place;
 use crate::incident::trigger::About;
 use crate::record::{
@@ -55,6 +56,9 @@ pub fn build(case: &Case) -> Report {
         completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),
         pod: cast.pod(&case.names),
+        diagnosis: Diagnosis::unknown(),
+        last_words: Vec::new(),
+        stack: case.stack.clone(),
         history: history::rows(case, &cast.containers),
         log: case.log.as_ref().and_then(|log| log.as_ref().ok().cloned()),
         neighbours: neighbours::of(case, verdict.cause),
@@ -212,6 +216,7 @@ fn failed_calls(case: &Case, bulk: &[(RecordId, Record)]) -> Vec<FailedCalls> {
         .map(|((call, errno), (count, last))| FailedCalls {
             call,
             errno,
+            argument: None,
             count,
             last: case.wall.wall(last),
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ledger::Ledger;
-use super::{LogTail, NodeInfo};
+use super::{LogTail, NodeInfo, Stack};
 use crate::clock::WallOffset;
 use crate::identity::Names;
 use crate::incident::Incident;
@@ -28,4 +28,6 @@ pub struct Case {
     pub ends: Vec<PastEnd>,
     /// The log of the instance that ended, or why it cannot be had. `None`: nobody looked.
     pub log: Option<Result<LogTail, String>>,
+    /// The stack of the thread that faulted, with names. `None`: there is none, or nobody looked.
+    pub stack: Option<Stack>,
 }

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::diagnosis::Diagnosis;
 pub use crate::record::Severity;
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::verdict::Verdict;
@@ -41,6 +42,8 @@ pub struct Report {
     pub schema: Cow<'static, str>,
     pub incident: IncidentSummary,
     pub verdict: Verdict,
+    /// Why, as a stable code.
+    pub diagnosis: Diagnosis,
     /// The records the verdict cites, in words.
     pub evidence: Vec<Evidence>,
     /// The failing calls of the subject's cgroup, most frequent first.
@@ -56,6 +59,12 @@ pub struct Report {
     /// The last lines of the log of the instance that ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogTail>,
+    /// What its processes wrote last to their standard output and error, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_words: Vec<LastWords>,
+    /// The stack of the thread that faulted or aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Stack>,
     /// Where the node's memory was, when it was the node that ran short: pods by what they used above their requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<Neighbour>,
@@ -140,6 +149,9 @@ pub struct FailedCalls {
     pub call: String,
     /// The error's name: `ENOENT`.
     pub errno: String,
+    /// The argument that matters: a path, the address of a socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argument: Option<String>,
     /// How many records.
     pub count: u64,
     /// When the last one was.
@@ -264,6 +276,72 @@ pub struct LogLine {
     /// `stdout` or `stderr`; empty where the line does not say.
     pub stream: String,
     pub text: String,
+}
+
+/// Something a process wrote before the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LastWords {
+    /// The record that holds it.
+    pub id: RecordId,
+    pub timestamp: Timestamp,
+    pub pid: u32,
+    pub comm: String,
+    /// `stdout` or `stderr`.
+    pub stream: String,
+    /// As written, secrets hidden.
+    pub text: String,
+    /// Bytes at its end that were not kept.
+    pub cut_bytes: u64,
+}
+
+/// The stack of one thread, innermost frame first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stack {
+    /// The record it was made from.
+    pub id: RecordId,
+    /// Why frames have no name, or why the stack ends where it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    pub frames: Vec<Frame>,
+}
+
+/// One function call of a stack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Frame {
+    /// Address in the process, hexadecimal.
+    pub address: String,
+    /// The function, demangled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// Bytes from the function's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function_offset: Option<u64>,
+    /// `src/main.rs:17`, where debug information says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The file it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// GNU build id of that file, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// Offset in that file, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_offset: Option<String>,
+    /// How it was found.
+    pub found_by: FoundBy,
+}
+
+/// How a frame was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundBy {
+    /// It is where the thread was.
+    InstructionPointer,
+    /// The kernel followed frame pointers.
+    FramePointer,
+    /// Call frame information (`.eh_frame`) and the copy of the stack.
+    CallFrameInformation,
 }
 
 /// A pod of the node, and the memory it used.

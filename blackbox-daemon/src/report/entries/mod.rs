@@ -123,6 +123,8 @@ fn name(event: &Event) -> &'static str {
         Event::Exit(_) => "process_exit",
         Event::Signal(_) => "signal",
         Event::Oom(_) => "oom_kill",
+        Event::CrashStack(_) => "crash_stack",
+        Event::Words(_) => "last_words",
         Event::CgroupCreated { .. } => "cgroup_created",
         Event::CgroupRemoved { .. } => "cgroup_removed",
         Event::FailedCall(_) => "syscall_failed",

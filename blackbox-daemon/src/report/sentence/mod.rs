@@ -64,6 +64,20 @@ pub fn sentence(record: &Record, names: &Names) -> String {
                 who()
             )
         }
+        Event::CrashStack(stack) => {
+            let name = words::signal(stack.signal);
+            format!(
+                "the stack of {} at {name}: {} frames",
+                who(),
+                stack.frames.len()
+            )
+        }
+        Event::Words(said) => format!(
+            "{} wrote to {}: {}",
+            who(),
+            said.stream.name(),
+            said.text.trim_end()
+        ),
         Event::CgroupCreated { path } => format!("cgroup {path} was created"),
         Event::CgroupRemoved { path } => format!("cgroup {path} was removed"),
         Event::FailedCall(call) => {

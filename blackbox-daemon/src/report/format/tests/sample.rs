@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::diagnosis::{Code, Diagnosis};
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::report::{
     ClassCount, Completeness, ContainerInfo, Entry, EntryKind, EntrySource, Evidence, FailedCalls,
-    GapCount, HistoryRow, IncidentKind, IncidentSummary, LogLine, LogTail, Neighbour, NodeInfo,
-    PodInfo, Report, Role, SCHEMA, Severity, SourceLine,
+    GapCount, HistoryRow, IncidentKind, IncidentSummary, LastWords, LogLine, LogTail, Neighbour,
+    NodeInfo, PodInfo, Report, Role, SCHEMA, Severity, SourceLine,
 };
 use crate::verdict::{Cause, Grade, Statement, Verdict};
 
@@ -19,6 +20,7 @@ pub(crate) fn sample_report() -> Report {
         schema: SCHEMA.into(),
         incident: incident(),
         verdict: verdict(),
+        diagnosis: diagnosis(),
         evidence: vec![Evidence {
             id: RecordId(14),
             timestamp: at("2026-03-04T05:06:07.891Z"),
@@ -27,6 +29,7 @@ pub(crate) fn sample_report() -> Report {
         failed_calls: vec![FailedCalls {
             call: "connect".to_owned(),
             errno: "ECONNREFUSED".to_owned(),
+            argument: Some("10.0.3.7:5432".to_owned()),
             count: 41,
             last: at("2026-03-04T05:06:07.000Z"),
         }],
@@ -79,6 +82,16 @@ pub(crate) fn sample_report() -> Report {
                 text: "allocating".to_owned(),
             }],
         }),
+        last_words: vec![LastWords {
+            id: RecordId(13),
+            timestamp: at("2026-03-04T05:06:07.6Z"),
+            pid: 4711,
+            comm: "java".to_owned(),
+            stream: "stderr".to_owned(),
+            text: "allocating\n".to_owned(),
+            cut_bytes: 0,
+        }],
+        stack: None,
         neighbours: vec![Neighbour {
             namespace: "prod".to_owned(),
             pod: "hog".to_owned(),
@@ -98,6 +111,22 @@ pub(crate) fn sample_report() -> Report {
             },
         ],
         generated_at: at("2026-03-04T05:06:09Z"),
+    }
+}
+
+fn diagnosis() -> Diagnosis {
+    Diagnosis {
+        code: Code::OomLimit,
+        grade: Grade::Proven,
+        summary: "its memory cgroup reached its limit of 512 MiB".to_owned(),
+        facts: vec![Statement {
+            grade: Grade::Proven,
+            text: "the OOM killer chose java (4711)".to_owned(),
+            cites: vec![RecordId(14)],
+        }],
+        ruled_out: Vec::new(),
+        fix: Code::OomLimit.fix().to_owned(),
+        page: Code::OomLimit.page(),
     }
 }
 

@@ -1,0 +1,66 @@
+//! The diagnosis: why it died, as a stable code. Rules over the verdict and the records around a death; pure.
+//!
+//! The verdict says who ended it; this says why that came about. Each rule (one file per family) says what evidence it
+//! needs and what contradicts it, and cites what it rests on. No rule speaks where the evidence fits another cause as
+//! well: then the answer is [`Code::Unknown`], which is a good answer.
+
+mod code;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use code::Code;
+
+use crate::verdict::{Grade, Statement};
+
+/// Why it died.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Diagnosis {
+    #[schema(value_type = String, example = "BBX-OOM-LIMIT")]
+    pub code: Code,
+    pub grade: Grade,
+    /// One sentence.
+    pub summary: String,
+    /// What led to it, in order, each with its own grade and its citations.
+    pub facts: Vec<Statement>,
+    /// Causes that the records exclude, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ruled_out: Vec<RuledOut>,
+    /// What to try.
+    pub fix: String,
+    /// The page about this code, in the repository.
+    pub page: String,
+}
+
+/// A cause that the records exclude.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RuledOut {
+    #[schema(value_type = String, example = "BBX-OOM-LIMIT")]
+    pub code: Code,
+    pub because: Statement,
+}
+
+impl Diagnosis {
+    /// The records do not say why.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::new(Code::Unknown, Grade::Unknown, String::new())
+    }
+
+    /// A diagnosis without facts; an empty summary becomes the code's own sentence.
+    fn new(code: Code, grade: Grade, summary: String) -> Self {
+        let summary = match summary.is_empty() {
+            true => code.title().to_owned(),
+            false => summary,
+        };
+        Self {
+            code,
+            grade,
+            summary,
+            facts: Vec::new(),
+            ruled_out: Vec::new(),
+            fix: code.fix().to_owned(),
+            page: code.page(),
+        }
+    }
+}
