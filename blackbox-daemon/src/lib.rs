@@ -19,6 +19,8 @@
 
 pub mod record;
 
+pub mod redact;
+
 pub mod sources;
 
 pub mod window;
