@@ -97,6 +97,7 @@ fn finder(config: &Config) -> Option<Finder> {
             pod_logs: cluster.logs.pods.clone(),
             log_bytes: usize::try_from(cluster.log_bytes).unwrap_or(usize::MAX),
         })
+        .redacting(config.redactor.clone())
     })
 }
 

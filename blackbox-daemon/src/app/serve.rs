@@ -56,7 +56,8 @@ impl Serving {
             );
             let api = Api::new(api::Parts {
                 recorder: recording.handle.clone(),
-                sidecars: Sidecars::new(sidecars, feed.clone()),
+                sidecars: Sidecars::new(sidecars, feed.clone())
+                    .redacting(parts.config.redactor.clone()),
                 destinations: parts.destinations.clone(),
                 metrics: parts.metrics.clone(),
                 archive: parts.destinations.archive(),

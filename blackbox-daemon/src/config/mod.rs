@@ -18,6 +18,7 @@ use crate::destinations::{DestinationConfig, file};
 use crate::incident;
 use crate::incident::trigger::Rules;
 use crate::metrics;
+use crate::redact::Redactor;
 use crate::report::format::Format;
 use crate::sources::ebpf::load::Limits;
 use crate::sources::kube;
@@ -69,6 +70,8 @@ pub struct Config {
     /// `None`: nobody could use it, for there is neither a key nor a cluster.
     pub api: Option<api::Config>,
     pub metrics: Option<metrics::Config>,
+    /// Hides secrets before anything is kept.
+    pub redactor: Redactor,
 }
 
 /// Whether a cluster is asked, after `auto` was decided.
@@ -120,6 +123,7 @@ impl Config {
             ..
         } = settings;
         let settle = recording.settle_time;
+        let redactor = redactor(recording.redact_patterns.as_deref().unwrap_or_default())?;
         Ok(Self {
             window: recording.buffer_window_size,
             interval: recording.collection_interval,
@@ -154,8 +158,20 @@ impl Config {
             node_name,
             api,
             metrics,
+            redactor,
         })
     }
+}
+
+/// The built-in rules, and one of the operator's in each line that is not blank.
+fn redactor(patterns: &str) -> Result<Redactor, Error> {
+    let lines = patterns.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty()).map(str::to_owned);
+    Redactor::new(&lines.collect::<Vec<_>>()).map_err(|error| Error::Value {
+        key: "BLACKBOX_REDACT_PATTERNS",
+        value: patterns.to_owned(),
+        allowed: format!("{error}; allowed: one regular expression in each line"),
+    })
 }
 
 fn bounded(bytes: u64) -> usize {

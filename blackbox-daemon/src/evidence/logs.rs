@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use rustix::fs::{Dir, FileType, Mode, OFlags, open, openat};
 
 use super::{Config, Instance};
+use crate::redact::Redactor;
 use crate::report::{LogLine, LogTail};
 
 /// Most lines kept.
@@ -152,8 +153,17 @@ fn end_of(mut file: File, most: usize, path: PathBuf) -> io::Result<LogTail> {
         bytes: kept.len() as u64,
         skipped_bytes: skipped + (bytes.len() - kept.len()) as u64,
         sha256: hex(ring::digest::digest(&ring::digest::SHA256, kept).as_ref()),
+        hidden: 0,
         lines: lines.map(line).collect(),
     })
+}
+
+/// Hides secrets in its lines, stream by stream. The checksum stays that of the bytes of the file.
+pub fn redact(log: &mut LogTail, redactor: &Redactor) {
+    for stream in ["stdout", "stderr", ""] {
+        let lines = log.lines.iter_mut().filter(|line| line.stream == stream);
+        log.hidden += redactor.lines(lines.map(|line| &mut line.text));
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::incident::trigger::{About, Trigger};
 use crate::record::{Condition, PodName};
+use crate::redact::Redactor;
 use crate::report::case::Case;
 
 /// Where the node keeps it, and how much of it is wanted.
@@ -35,12 +36,22 @@ pub struct Instance {
 #[derive(Clone, Debug)]
 pub struct Finder {
     config: Config,
+    redactor: Redactor,
 }
 
 impl Finder {
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self {
+            config,
+            redactor: Redactor::default(),
+        }
+    }
+
+    /// Hides secrets with `redactor`; by default, with the built-in rules.
+    #[must_use]
+    pub fn redacting(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Adds to the case what the node has of it.
@@ -49,7 +60,10 @@ impl Finder {
             return;
         }
         if let Some(instance) = instance(case) {
-            let found = logs::tail(&self.config, &instance);
+            let mut found = logs::tail(&self.config, &instance);
+            if let Ok(log) = &mut found {
+                logs::redact(log, &self.redactor);
+            }
             case.log = Some(found.map_err(|error| error.to_string()));
         }
     }

@@ -23,6 +23,20 @@ impl Redactor {
         hidden
     }
 
+    /// Hides secrets in pairs of a name and a text; returns how many.
+    pub fn pairs(&self, pairs: &mut [(String, String)]) -> u32 {
+        let mut hidden = 0;
+        for (name, text) in pairs {
+            let mut value = Value::String(std::mem::take(text));
+            hidden += self.value(&mut value, assignment::secret_name(name));
+            if let Value::String(made) = value {
+                *text = made;
+            }
+            hidden += self.string(name);
+        }
+        hidden
+    }
+
     fn value(&self, value: &mut Value, named: Option<Kind>) -> u32 {
         match (value, named) {
             (Value::Null | Value::Bool(_), _) => 0,

@@ -265,7 +265,14 @@ pub struct LogTail {
     pub skipped_bytes: u64,
     /// SHA-256 of the bytes that are here, in hex.
     pub sha256: String,
+    /// Secrets that were hidden in the lines; missing, if none.
+    #[serde(default, skip_serializing_if = "is_none_hidden")]
+    pub hidden: u32,
     pub lines: Vec<LogLine>,
+}
+
+fn is_none_hidden(hidden: &u32) -> bool {
+    *hidden == 0
 }
 
 /// A line that a container wrote.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blackbox_daemon::record::{Event, Health, Record};
+use blackbox_daemon::redact::Redactor;
 use blackbox_daemon::sources::kube::{Access, Config, Counts};
 use blackbox_daemon::sources::{Intake, feed, kube};
 use serde_json::{Value, json};
@@ -89,6 +90,7 @@ impl Stage {
                 pods: "/nonexistent".into(),
                 containers: "/nonexistent".into(),
             },
+            redactor: Redactor::default(),
         };
         let (feed, intake) = feed::feed();
         let (counts, stop) = (Counts::default(), CancellationToken::new());

@@ -61,6 +61,10 @@ pub struct Recording {
     /// Directory for what must survive a restart: which crashes of pods were recorded. Without it, that is forgotten.
     #[arg(long, env = "BLACKBOX_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
+    /// More secrets to hide before anything is kept: one regular expression in each line; its first group, or all it
+    /// matches, is hidden. Well-known forms of tokens, keys, passwords, e-mail addresses and cards always are.
+    #[arg(long, env = "BLACKBOX_REDACT_PATTERNS")]
+    pub redact_patterns: Option<String>,
     /// Where proc is mounted.
     #[arg(long, env = "BLACKBOX_PROC_ROOT", default_value = "/proc")]
     pub proc_root: PathBuf,

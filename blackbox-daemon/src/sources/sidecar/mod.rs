@@ -19,6 +19,7 @@ use crate::clock::WallOffset;
 use crate::record::{
     BootTime, Event, LaneName, PodName, Record, Reported, Subject, Submission, Telemetry,
 };
+use crate::redact::Redactor;
 use crate::window;
 
 /// Longest wait for the recorder.
@@ -81,6 +82,7 @@ pub enum Refused {
 pub struct Sidecars {
     config: Config,
     feed: Feed,
+    redactor: Redactor,
     state: Arc<Mutex<State>>,
 }
 
@@ -105,8 +107,15 @@ impl Sidecars {
         Self {
             config,
             feed,
+            redactor: Redactor::default(),
             state: Arc::default(),
         }
+    }
+
+    /// Hides secrets with `redactor`; by default, with the built-in rules.
+    #[must_use]
+    pub fn redacting(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
     }
 
     /// A place for telemetry or reports, waited for `PATIENCE` at most: on a busy node the recorder may not get its
@@ -132,6 +141,10 @@ impl Sidecars {
         now: BootTime,
         wall: WallOffset,
     ) -> Result<Vec<u64>, Refused> {
+        for telemetry in &mut telemetry {
+            self.redactor.json_text(&mut telemetry.data);
+            self.redactor.pairs(&mut telemetry.tags);
+        }
         let mut by_pod: HashMap<PodName, u64> = HashMap::new();
         for telemetry in &telemetry {
             *by_pod.entry(telemetry.pod.clone()).or_default() += size(telemetry);
@@ -169,6 +182,9 @@ impl Sidecars {
             namespace: String::new(),
             name: String::new(),
         };
+        self.redactor.string(&mut reported.message);
+        self.redactor.json_text(&mut reported.context);
+        self.redactor.pairs(&mut reported.tags);
         let bytes = (reported.context.len() + reported.message.len() + REST) as u64;
         let pod = reported.pod.clone().unwrap_or_else(nobody);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -76,6 +76,7 @@ pub(crate) fn sample_report() -> Report {
             bytes: 55,
             skipped_bytes: 0,
             sha256: "ab12".to_owned(),
+            hidden: 0,
             lines: vec![LogLine {
                 timestamp: Some(at("2026-03-04T05:06:07.5Z")),
                 stream: "stderr".to_owned(),
