@@ -95,10 +95,11 @@ impl Assignments {
             }
             if at.name("xml").is_some()
                 && !text[..whole.start()].ends_with('<')
-                && !text[..whole.start()]
-                    .rsplit(['<', '>', ' '])
-                    .next()
-                    .is_some_and(|tag| text[..whole.start() - tag.len()].ends_with('<'))
+                && before(text, whole.start())
+                    .iter()
+                    .rev()
+                    .find(|byte| b"<> ".contains(byte))
+                    .is_none_or(|byte| *byte != b'<')
             {
                 continue;
             }
@@ -123,20 +124,25 @@ impl Assignments {
     }
 }
 
+/// The bytes before a place, as far as they are looked at: a long line of many names must not be read again for each.
+fn before(text: &str, at: usize) -> &[u8] {
+    &text.as_bytes()[at.saturating_sub(DOUBTED)..at]
+}
+
 /// Whether `name: value` is a setting and no sentence: it looks like a secret, or fills its line.
 fn told(text: &str, name: usize, value: &Value, shown: &str) -> bool {
-    let line = text[..name].rfind('\n').map_or(0, |at| at + 1);
-    let alone = text[line..name]
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b" \t_.-".contains(&b))
-        && !text[line..name]
-            .trim_start_matches("- ")
-            .trim()
-            .contains(' ');
-    let last = text[value.end..]
-        .split('\n')
-        .next()
-        .is_some_and(|rest| rest.trim().is_empty());
+    let near = before(text, name);
+    let line = near.rsplit(|byte| *byte == b'\n').next().unwrap_or(near);
+    let alone = line.len() < DOUBTED
+        && line
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b" \t_.-".contains(b));
+    let word = line.trim_ascii().strip_prefix(b"- ").unwrap_or(line);
+    let alone = alone && !word.trim_ascii().contains(&b' ');
+    let rest = &text.as_bytes()[value.end..];
+    let rest = &rest[..rest.len().min(DOUBTED)];
+    let rest = rest.split(|byte| *byte == b'\n').next().unwrap_or(rest);
+    let last = rest.len() < DOUBTED && rest.trim_ascii().is_empty();
     plain::coded(shown) || (alone && last)
 }
 

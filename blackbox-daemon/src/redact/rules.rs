@@ -38,8 +38,11 @@ fn always(_: &str) -> bool {
     true
 }
 
-/// Forms: kind, pattern, check. `EDGE` stands for a boundary.
-const FORMS: &[(Kind, &str, fn(&str) -> bool)] = &[
+/// A kind, its pattern, and a check of what the pattern found.
+type Form = (Kind, &'static str, fn(&str) -> bool);
+
+/// The forms; `EDGE` stands for a boundary.
+const FORMS: &[Form] = &[
     // Private keys: whole, without their end, without their beginning.
     (
         Kind::Key,
