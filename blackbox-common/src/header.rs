@@ -21,11 +21,13 @@ pub enum Kind {
     CgroupRmdir = 5,
     /// [`crate::syscall::SyscallRecord`], the only kind in the BULK ring
     Syscall = 6,
+    /// [`crate::crash::CrashRecord`], with or without the stack's bytes
+    Crash = 7,
 }
 
 impl Kind {
     /// How many kinds there are; the length of every per-kind table.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     /// Every kind, in wire order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Exec,
@@ -35,6 +37,7 @@ impl Kind {
         Self::CgroupMkdir,
         Self::CgroupRmdir,
         Self::Syscall,
+        Self::Crash,
     ];
 
     /// The kind with this wire value.

@@ -9,6 +9,7 @@
 #![no_std]
 
 pub mod cgroup;
+pub mod crash;
 pub mod header;
 pub mod memory;
 pub mod offsets;
@@ -17,6 +18,7 @@ pub mod settings;
 pub mod signal;
 pub mod syscall;
 pub mod tally;
+pub mod words;
 
 /// What a 64-bit field holds when the kernel did not say. (`u64::MAX` is no valid address, size or id.)
 pub const ABSENT_U64: u64 = u64::MAX;

@@ -91,5 +91,13 @@ offsets! {
     regs_arg2 = "pt_regs.dx|regs[2]",
     regs_sp = "pt_regs.sp",
     regs_ip = "pt_regs.ip|pc",
+    /// The frame pointer, then what functions must keep: x86 `rbx`, `r12`–`r15`; arm64 the link register.
+    regs_fp = "pt_regs.bp|regs[29]",
+    regs_kept0 = "pt_regs.bx|regs[30]",
+    regs_kept1 = "pt_regs.r12",
+    regs_kept2 = "pt_regs.r13",
+    regs_kept3 = "pt_regs.r14",
+    regs_kept4 = "pt_regs.r15",
+    mm_start_code = "mm_struct.start_code",
 }
 const _: () = assert!(size_of::<Offsets>() == 4 * Offsets::PATHS.len());

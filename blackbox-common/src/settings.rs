@@ -24,10 +24,14 @@ pub struct Settings {
     pub hierarchy: u32,
     /// The recorder's own pid: its own failing calls are not recorded, or its map walks would fill the window.
     pub own_tgid: u32,
-    /// Unused, zero.
-    pub pad: u32,
+    /// Number of `write` on this machine, …
+    pub nr_write: u32,
+    /// … and of `writev`.
+    pub nr_writev: u32,
+    /// 1: last words are kept.
+    pub words: u32,
 }
-const _: () = assert!(size_of::<Settings>() == 64);
+const _: () = assert!(size_of::<Settings>() == 72);
 
 impl Settings {
     /// All zero: what the object holds until the daemon fills it in.
@@ -38,6 +42,8 @@ impl Settings {
         cgroup_via: 0,
         hierarchy: 0,
         own_tgid: 0,
-        pad: 0,
+        nr_write: 0,
+        nr_writev: 0,
+        words: 0,
     };
 }

@@ -21,6 +21,32 @@ pub struct SyscallRecord {
 }
 const _: () = assert!(size_of::<SyscallRecord>() == 96);
 
+/// Calls whose argument is looked at: the length of the table of `ARG_*`, by number of the call.
+pub const CALLS: u32 = 512;
+/// Bytes kept of a call's argument; longer ones are cut.
+pub const ARG_LEN: usize = 128;
+/// How the table says which argument matters: none …
+pub const ARG_NONE: u32 = 0;
+/// … the first is a path …
+pub const ARG_PATH_0: u32 = 1;
+/// … the second is a path (`openat` and its like) …
+pub const ARG_PATH_1: u32 = 2;
+/// … the second is the address of a socket, the third its length.
+pub const ARG_ADDRESS_1: u32 = 3;
+
+/// The same with what the argument that matters points to.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SyscallArgRecord {
+    pub call: SyscallRecord,
+    /// One of `ARG_*`.
+    pub kind: u32,
+    /// Used bytes of `arg`.
+    pub len: u32,
+    pub arg: [u8; ARG_LEN],
+}
+const _: () = assert!(size_of::<SyscallArgRecord>() == 232);
+
 /// Errors counted one by one: 0 is "any larger", 1–135 are themselves (Linux's own end at 133).
 pub const ERRNO_SLOTS: usize = 136;
 

@@ -14,5 +14,7 @@ pub struct Tally {
     pub throttled: u64,
     /// Failing system calls (recorded or not) whose cgroup found no place in the accounts.
     pub unaccounted: u64,
+    /// Writes of containers whose last words found no place.
+    pub unheard: u64,
 }
-const _: () = assert!(size_of::<Tally>() == 128);
+const _: () = assert!(size_of::<Tally>() == 152);

@@ -50,6 +50,7 @@ fn record(n: u64) -> Record {
         nr: 257,
         errno: 2,
         args: [0xffff_ff9c, 0x7ffe_12a4_5670 + n % 64, 0x8_0000],
+        argument: None,
         compat: false,
     };
     Record {

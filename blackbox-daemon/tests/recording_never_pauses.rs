@@ -48,6 +48,7 @@ fn batch() -> Vec<Record> {
         nr: 257,
         errno: 2,
         args: [1, 2, 3],
+        argument: None,
         compat: false,
     });
     vec![now(flooder, call); BATCH]

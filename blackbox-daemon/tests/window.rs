@@ -103,6 +103,7 @@ fn event(step: &Step) -> Event {
             nr: 257,
             errno: 2,
             args: [u64::MAX, 0, 0],
+            argument: None,
             compat: false,
         }),
         _ => Event::CallCounts(CallCounts {

@@ -7,7 +7,11 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use blackbox_common::{
-    header::Task as WireTask, signal::SignalFacts, syscall::SyscallAccount, tally::Tally,
+    header::Task as WireTask,
+    signal::SignalFacts,
+    syscall::{CALLS, SyscallAccount},
+    tally::Tally,
+    words::LastWords,
 };
 
 /// Rare, decisive records: exec, exit, signal, OOM, cgroup. Bytes; set at load.
@@ -72,6 +76,10 @@ pub(crate) struct Victim {
 #[map]
 pub(crate) static CONDEMNED: PerCpuArray<Victim> = PerCpuArray::with_max_entries(1, 0);
 
+/// When this CPU last told of a fault that its program handles, ns of boot time.
+#[map]
+pub(crate) static HANDLED: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// OOM victims not yet dead: pid to start.
 #[map]
 pub(crate) static VICTIMS: LruHashMap<u32, u64> = LruHashMap::with_max_entries(1024, 0);
@@ -89,3 +97,17 @@ pub(crate) static ACCOUNTS: HashMap<u64, SyscallAccount> =
 /// One account of zeros: too large for the stack, and a new entry needs something to copy.
 #[map]
 pub(crate) static EMPTY_ACCOUNT: Array<SyscallAccount> = Array::with_max_entries(1, 0);
+
+/// Which argument of a call matters, by its number: `ARG_*`. Filled by the daemon.
+#[map]
+pub(crate) static ARGUMENTS: Array<u32> = Array::with_max_entries(CALLS, 0);
+
+/// Last words by cgroup, of processes in pid namespaces. Not preallocated; set at load. When it is full, what further
+/// containers write is counted as `unheard`.
+#[map]
+pub(crate) static WORDS: HashMap<u64, LastWords> =
+    HashMap::with_max_entries(512, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+
+/// One entry of zeros, as above.
+#[map]
+pub(crate) static EMPTY_WORDS: Array<LastWords> = Array::with_max_entries(1, 0);

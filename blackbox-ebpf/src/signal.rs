@@ -5,7 +5,8 @@
 //! first process of a container ignores it when it has no handler, and is killed when its grace period is over.
 
 use aya_ebpf::{
-    helpers::generated::bpf_task_pt_regs, macros::btf_tracepoint, programs::BtfTracePointContext,
+    EbpfContext as _, helpers::generated::bpf_task_pt_regs, macros::btf_tracepoint,
+    programs::BtfTracePointContext,
 };
 use blackbox_common::{
     ABSENT_U64,
@@ -16,7 +17,7 @@ use blackbox_common::{
 };
 
 use crate::{
-    emit,
+    crash, emit,
     maps::{FATAL, Fatal, FatalKey},
     memory,
     offsets::{Ptr, Task, offset},
@@ -26,6 +27,7 @@ const SIGHUP: u32 = 1;
 const SIGINT: u32 = 2;
 const SIGQUIT: u32 = 3;
 const SIGILL: u32 = 4;
+const SIGABRT: u32 = 6;
 const SIGBUS: u32 = 7;
 const SIGFPE: u32 = 8;
 const SIGKILL: u32 = 9;
@@ -51,7 +53,7 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     }
     let target = Task(Ptr(target));
     let fatal = !ignored && (sig == SIGKILL || handler(target, sig) == Some(0));
-    if !fatal && !sent_to_stop(sig) {
+    if !fatal && !sent_to_stop(sig) && !is_fault(sig) {
         return 0;
     }
     let effect = match (fatal, ignored) {
@@ -66,6 +68,12 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     }
     if fatal {
         remember(&facts, subject.tgid, subject.start);
+    }
+    if is_crash(&facts, subject.tgid) {
+        crash::tell(ctx.as_ptr(), target, subject, sig, fatal);
+    }
+    if !fatal && !sent_to_stop(sig) {
+        return 0;
     }
     if let Some(mut reserved) = emit::crit::<SignalRecord>(Kind::Signal, subject) {
         let record = reserved.record();
@@ -124,6 +132,12 @@ fn facts(sig: u32, info: Ptr) -> SignalFacts {
         fault(&mut facts, info, sender);
     }
     facts
+}
+
+/// A fault of the running thread, or its own abort.
+#[inline(always)]
+fn is_crash(facts: &SignalFacts, target: u32) -> bool {
+    (facts.code > 0 && is_fault(facts.sig)) || (facts.sig == SIGABRT && facts.sender.tgid == target)
 }
 
 #[inline(always)]

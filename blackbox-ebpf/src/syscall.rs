@@ -4,20 +4,28 @@
 //! For each cgroup an account counts every failure by error, whatever happens to its record; a token bucket
 //! keeps one cgroup from filling the ring.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{
+    helpers::{bpf_probe_read_user_str_bytes, generated::bpf_probe_read_user},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
 use aya_log_ebpf::warn;
 use blackbox_common::{
-    header::Kind,
+    header::{Kind, Task as WireTask},
     offsets::ABSENT,
     settings::ERRNO_WORDS,
-    syscall::{ERRNO_SLOTS, SYSCALL_COMPAT, SyscallAccount, SyscallRecord},
+    syscall::{
+        ARG_ADDRESS_1, ARG_LEN, ARG_NONE, ARG_PATH_0, ERRNO_SLOTS, SYSCALL_COMPAT, SyscallAccount,
+        SyscallArgRecord, SyscallRecord,
+    },
 };
 use core::arch::asm;
 
 use crate::{
     emit,
-    maps::{ACCOUNTS, EMPTY_ACCOUNT},
+    maps::{ACCOUNTS, ARGUMENTS, EMPTY_ACCOUNT},
     offsets::{Ptr, SETTINGS, Task, frozen, offset, setting},
+    words,
 };
 
 /// Errors above this are the kernel's own (restart codes, 512 and up); no program ever sees them.
@@ -29,8 +37,11 @@ const TS_COMPAT: u32 = 2;
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let ret: i64 = ctx.arg(1);
     let errno = (ret as u64).wrapping_neg();
-    // One test for "a success or no errno": 1..=255 passes. Successes end here.
-    if errno.wrapping_sub(1) >= ERRNO_MAX || ignored(errno) {
+    if errno.wrapping_sub(1) >= ERRNO_MAX {
+        words::heard(Ptr(ctx.arg::<*const u8>(0)), ret);
+        return 0;
+    }
+    if ignored(errno) {
         return 0;
     }
     let regs: *const u8 = ctx.arg(0);
@@ -72,13 +83,83 @@ fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64) {
     } else if let Some(tally) = emit::tally() {
         tally.unaccounted += 1;
     }
-    let Some(mut reserved) = emit::bulk::<SyscallRecord>(Kind::Syscall, at, subject) else {
-        if let Some(account) = account {
-            add(&raw mut account.ring_full);
-        }
-        return;
+    let nr = regs.direct::<u32>(offset!(regs_nr));
+    let kind = ARGUMENTS.get(nr).map_or(ARG_NONE, |kind| *kind);
+    let told = if kind == ARG_NONE {
+        plain(regs, task, errno, at, subject)
+    } else {
+        with_argument(regs, task, errno, at, subject, kind)
     };
+    if told.is_none()
+        && let Some(account) = account
+    {
+        add(&raw mut account.ring_full);
+    }
+}
+
+/// Tells a call. `None`: the ring was full; counted.
+#[inline(always)]
+fn plain(regs: Ptr, task: Task, errno: u64, at: u64, subject: WireTask) -> Option<()> {
+    let mut reserved = emit::bulk::<SyscallRecord>(Kind::Syscall, at, subject)?;
+    write(reserved.record(), regs, task, errno);
+    reserved.submit_quietly();
+    Some(())
+}
+
+/// Tells a call with what its argument points to. The kernel has just read that memory, so it is there.
+#[inline(always)]
+fn with_argument(
+    regs: Ptr,
+    task: Task,
+    errno: u64,
+    at: u64,
+    subject: WireTask,
+    kind: u32,
+) -> Option<()> {
+    let mut reserved = emit::bulk::<SyscallArgRecord>(Kind::Syscall, at, subject)?;
     let record = reserved.record();
+    // SAFETY: `record` is the reserved room for a whole `SyscallArgRecord`, which begins with a `SyscallRecord`.
+    let room: &mut [u8; ARG_LEN] = unsafe {
+        write(&raw mut (*record).call, regs, task, errno);
+        (&raw mut (*record).kind).write(kind);
+        &mut *(&raw mut (*record).arg)
+    };
+    let len = match kind {
+        ARG_ADDRESS_1 => {
+            let address: u64 = regs.direct(offset!(regs_arg1));
+            let len: u64 = regs.direct(offset!(regs_arg2));
+            // The longest that is told: struct sockaddr_un (110 bytes).
+            let len = if len < 110 { len as u32 } else { 110 };
+            // SAFETY: `room` has ARG_LEN bytes, more than `len`; the helper checks the user's address.
+            let read = unsafe {
+                bpf_probe_read_user(
+                    room.as_mut_ptr().cast(),
+                    len,
+                    address as *const core::ffi::c_void,
+                )
+            };
+            if read == 0 { len } else { 0 }
+        }
+        _ => {
+            let address: u64 = if kind == ARG_PATH_0 {
+                regs.direct(offset!(regs_arg0))
+            } else {
+                regs.direct(offset!(regs_arg1))
+            };
+            // SAFETY: the helper checks the user's address.
+            unsafe { bpf_probe_read_user_str_bytes(address as *const u8, room) }
+                .map_or(0, |text| text.len() as u32)
+        }
+    };
+    // SAFETY: as above.
+    unsafe { (&raw mut (*record).len).write(len) };
+    reserved.submit_quietly();
+    Some(())
+}
+
+/// Fills a record but for its header.
+#[inline(always)]
+fn write(record: *mut SyscallRecord, regs: Ptr, task: Task, errno: u64) {
     let args = [
         regs.direct(offset!(regs_arg0)),
         regs.direct(offset!(regs_arg1)),
@@ -91,7 +172,6 @@ fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64) {
         (&raw mut (*record).errno).write(errno as u16);
         (&raw mut (*record).flags).write(if is_compat(task) { SYSCALL_COMPAT } else { 0 });
     }
-    reserved.submit_quietly();
 }
 
 #[inline(always)]

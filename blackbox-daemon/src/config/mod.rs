@@ -150,6 +150,8 @@ impl Config {
                 calls_per_second: kernel.syscall_rate,
                 calls_burst: kernel.syscall_burst,
                 errno_ignored: kernel.syscall_ignore.0,
+                words: kernel.last_words,
+                redactor: redactor.clone(),
             }),
             formats: output.output_formatters.0,
             destinations,

@@ -140,13 +140,15 @@ impl Oom {
 }
 
 /// A system call returned an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCall {
     /// Number of the call on this architecture.
     pub nr: u32,
     pub errno: u16,
     /// First three arguments as the registers held them.
     pub args: [u64; 3],
+    /// What the argument that matters points to: a path, the address of a socket.
+    pub argument: Option<String>,
     /// A 32-bit call: `nr` is of the other table.
     pub compat: bool,
 }

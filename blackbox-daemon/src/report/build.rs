@@ -10,7 +10,9 @@ use super::case::Case;
 use super::cast::Cast;
 use super::completeness::{self, Unread};
 use super::sentence::sentence;
-use super::{Entry, Evidence, FailedCalls, Report, SCHEMA, entries, head, history, neighbours};
+use super::{
+    Entry, Evidence, FailedCalls, LastWords, Report, SCHEMA, entries, head, history, neighbours,
+};
 use crate::diagnosis::Diagnosis;
 use crate::identity::Place;
 use crate::incident::trigger::About;
@@ -57,7 +59,7 @@ pub fn build(case: &Case) -> Report {
         node: case.node.clone(),
         pod: cast.pod(&case.names),
         diagnosis: Diagnosis::unknown(),
-        last_words: Vec::new(),
+        last_words: last_words(case, &decisive, &cast),
         stack: case.stack.clone(),
         history: history::rows(case, &cast.containers),
         log: case.log.as_ref().and_then(|log| log.as_ref().ok().cloned()),
@@ -202,10 +204,11 @@ fn bulk(case: &Case, cast: &Cast, unread: &mut Unread) -> Vec<(RecordId, Record)
 
 /// Folds failing calls by name and error, most frequent first.
 fn failed_calls(case: &Case, bulk: &[(RecordId, Record)]) -> Vec<FailedCalls> {
-    let mut folded: BTreeMap<(String, String), (u64, BootTime)> = BTreeMap::new();
+    let mut folded: BTreeMap<(String, String, Option<String>), (u64, BootTime)> = BTreeMap::new();
     for (_, record) in bulk {
         if let Event::FailedCall(call) = &record.event {
-            let key = (words::call(call), words::errno(call.errno));
+            let argument = call.argument.as_deref().map(words::printable);
+            let key = (words::call(call), words::errno(call.errno), argument);
             let (count, last) = folded.entry(key).or_insert((0, record.at));
             *count += 1;
             *last = (*last).max(record.at);
@@ -213,16 +216,40 @@ fn failed_calls(case: &Case, bulk: &[(RecordId, Record)]) -> Vec<FailedCalls> {
     }
     let mut calls: Vec<FailedCalls> = folded
         .into_iter()
-        .map(|((call, errno), (count, last))| FailedCalls {
+        .map(|((call, errno, argument), (count, last))| FailedCalls {
             call,
             errno,
-            argument: None,
+            argument,
             count,
             last: case.wall.wall(last),
         })
         .collect();
     calls.sort_by_key(|calls| std::cmp::Reverse(calls.count));
     calls
+}
+
+/// What the subject's processes wrote, oldest first.
+fn last_words(case: &Case, decisive: &[(RecordId, Record)], cast: &Cast) -> Vec<LastWords> {
+    let mut said: Vec<(BootTime, LastWords)> = Vec::new();
+    for (id, record) in decisive {
+        let (Event::Words(words), Some(process)) = (&record.event, record.subject.process()) else {
+            continue;
+        };
+        if cast.concerns(record) {
+            let last = LastWords {
+                id: *id,
+                timestamp: case.wall.wall(record.at),
+                pid: process.key.tgid,
+                comm: process.comm.to_string(),
+                stream: words.stream.name().to_owned(),
+                text: words.text.clone(),
+                cut_bytes: words.cut,
+            };
+            said.push((record.at, last));
+        }
+    }
+    said.sort_by_key(|(at, _)| *at);
+    said.into_iter().map(|(_, last)| last).collect()
 }
 
 fn evidence(

@@ -156,7 +156,14 @@ impl Cast {
             // The other players' lives matter, their calls do not.
             (Event::FailedCall(_) | Event::CallCounts(_), Some(id)) => own(id),
             (Event::Signal(sent), Some(id)) => own(id) || own(sent.signal.sender.cgroup),
-            (Event::Exec(_) | Event::Exit(_) | Event::Oom(_), Some(id)) => own(id),
+            (
+                Event::Exec(_)
+                | Event::Exit(_)
+                | Event::Oom(_)
+                | Event::Words(_)
+                | Event::CrashStack(_),
+                Some(id),
+            ) => own(id),
             (_, Some(id)) => self.ids.contains(&id),
         }
     }

@@ -159,6 +159,7 @@ fn call(n: u64, cgroup: u64) -> Record {
         nr: 1,
         errno: 2,
         args: [n, 0, 0],
+        argument: None,
         compat: false,
     };
     Record {

@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::privileges;
+use blackbox_daemon::redact::Redactor;
 use blackbox_daemon::report::NodeInfo;
 use blackbox_daemon::sources::cgroup::Hierarchies;
 use blackbox_daemon::sources::ebpf::load::{self, Limits};
@@ -66,6 +67,8 @@ fn page_of_programs() -> Result<(BTreeSet<String>, String)> {
         calls_per_second: 10,
         calls_burst: 10,
         errno_ignored: Vec::new(),
+        words: true,
+        redactor: Redactor::default(),
     };
     let programs = load::load(&limits, &Hierarchies::discover(Path::new("/proc"))?)?;
     privileges::drop_all()?;

@@ -205,7 +205,7 @@ fn a_kernel_source_that_is_not_well_is_named() {
 /// A window so small that a few hundred records overflow it.
 fn small() -> window::Config {
     window::Config {
-        decisive_bytes: 18 << 10,
+        decisive_bytes: 20 << 10,
         bulk_bytes: 16 << 10,
         segment_bytes: 1 << 10,
         ..config().storage

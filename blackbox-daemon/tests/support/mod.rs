@@ -241,6 +241,7 @@ pub(crate) fn failed_call(process: Process, ms: u64, errno: u16) -> Record {
         nr: 257,
         errno,
         args: [ms, 0, 0],
+        argument: None,
         compat: false,
     };
     about(process, ms, Event::FailedCall(call))

@@ -107,6 +107,13 @@ pub struct Kernel {
         value_parser = values::ring_bytes
     )]
     pub ring_bulk_bytes: u32,
+    /// Whether the last 8 KiB that each container wrote to its standard output and error are kept for its report.
+    #[arg(
+        long, env = "BLACKBOX_LAST_WORDS", default_value = "true",
+        value_parser = values::go_bool, action = clap::ArgAction::Set, num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub last_words: bool,
 }
 
 /// Whether kernel programs are used.

@@ -21,6 +21,8 @@ use crate::words;
 const TIME: &str = "%Y-%m-%d %H:%M:%S.%3f";
 /// Kinds of failing calls that a page has room for; the json has them all.
 const CALLS: usize = 8;
+/// Last words that a page has room for.
+const SAID: usize = 40;
 /// Lines of a container's log that a page has room for.
 const LOG_LINES: usize = 20;
 const ENTRY_TIME: &str = "%Y-%m-%d : %H:%M:%S.%3f";
@@ -37,9 +39,28 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         let last = calls.last.strftime(TIME);
         writeln!(
             out,
-            "CALLS: {} → {} × {}, last at {last}",
-            calls.call, calls.errno, calls.count
+            "CALLS: {}{} → {} × {}, last at {last}",
+            calls.call,
+            Cell(
+                &calls
+                    .argument
+                    .as_deref()
+                    .map_or(String::new(), |what| format!(" {what}"))
+            ),
+            calls.errno,
+            calls.count
         )?;
+    }
+    for said in report.last_words.iter().rev().take(SAID).rev() {
+        let time = said.timestamp.strftime(TIME);
+        for line in said.text.lines().filter(|line| !line.trim().is_empty()) {
+            let (who, line) = (Cell(&said.comm), Cell(line));
+            writeln!(
+                out,
+                "SAID: {} | {time} | {who} ({}) {} | {line}",
+                said.id, said.pid, said.stream
+            )?;
+        }
     }
     if report.incident.repeats > 0 {
         writeln!(out, "REPEATS: {}", report.incident.repeats)?;

@@ -83,7 +83,10 @@ pub fn sentence(record: &Record, names: &Names) -> String {
         Event::FailedCall(call) => {
             let [a, b, c] = call.args;
             let (name, errno) = (words::call(call), words::errno(call.errno));
-            format!("{name}({a:#x}, {b:#x}, {c:#x}) → {errno} in {}", who())
+            match &call.argument {
+                Some(argument) => format!("{name} {argument} → {errno} in {}", who()),
+                None => format!("{name}({a:#x}, {b:#x}, {c:#x}) → {errno} in {}", who()),
+            }
         }
         Event::Telemetry(telemetry) => {
             format!("a sidecar of {} submitted telemetry", telemetry.pod)

@@ -149,6 +149,7 @@ impl Counts {
         self.removed = keep;
         let due: Vec<(u64, BootTime)> = due;
         for (cgroup, _) in due {
+            programs.heard.forget(cgroup);
             if self.accounts.remove(&cgroup).is_some()
                 && let Err(error) = programs.accounts.remove(&cgroup)
             {

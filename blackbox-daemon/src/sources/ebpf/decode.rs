@@ -5,17 +5,19 @@
 use blackbox_common::{
     ABSENT_U64,
     cgroup::CgroupRecord,
+    crash::{CRASH_HANDLED, CrashRecord, FatalCrashRecord, PLACE_IN_FILE},
     header::{Header, Kind, Task},
     memory::{ABSENT_SCORE, OomRecord},
     process::{EXIT_KILLER_KNOWN, EXIT_OOM_VICTIM, ExecRecord, ExitRecord},
     signal::{EFFECT_FATAL, EFFECT_IGNORED, SignalFacts, SignalRecord},
-    syscall::{SYSCALL_COMPAT, SyscallRecord},
+    syscall::{SYSCALL_COMPAT, SyscallArgRecord, SyscallRecord},
 };
 
-use super::wire;
+use super::{argument, wire};
 use crate::record::{
-    BootTime, CgroupId, Class, Comm, Event, Exec, Exit, FailedCall, MemoryLevel, Oom, Process,
-    ProcessKey, Record, Signal, SignalSent, Subject, WaitStatus,
+    BootTime, CgroupId, Class, Comm, CrashStack, Event, Exec, Exit, FailedCall, FilePlace,
+    MemoryLevel, Oom, Process, ProcessKey, RawFrame, Record, Registers, Signal, SignalSent,
+    Subject, WaitStatus,
 };
 
 /// Limits at or above this are the kernel's "no limit": `PAGE_COUNTER_MAX` is `LONG_MAX / PAGE_SIZE` pages
@@ -32,6 +34,7 @@ pub fn class(kind: Kind) -> Class {
         Kind::Oom => Class::Oom,
         Kind::CgroupMkdir | Kind::CgroupRmdir => Class::CgroupLifecycle,
         Kind::Syscall => Class::FailedCall,
+        Kind::Crash => Class::CrashStack,
     }
 }
 
@@ -72,7 +75,8 @@ pub fn decode(bytes: &[u8], page: u64) -> Option<Decoded> {
                 _ => Event::CgroupRemoved { path },
             }
         }
-        Kind::Syscall => failed_call(&wire::read(bytes)?),
+        Kind::Syscall => failed_call(bytes)?,
+        Kind::Crash => crash(bytes)?,
     };
     let record = Record {
         at: BootTime(header.at),
@@ -171,13 +175,53 @@ fn oom(record: &OomRecord, page: u64) -> Option<Event> {
     }))
 }
 
-fn failed_call(record: &SyscallRecord) -> Event {
-    Event::FailedCall(FailedCall {
+fn failed_call(bytes: &[u8]) -> Option<Event> {
+    let record: SyscallRecord = wire::read(bytes)?;
+    // Longer records tell what the argument that matters points to.
+    let argument = wire::read::<SyscallArgRecord>(bytes).and_then(|record| {
+        let told = record.arg.get(..record.len as usize)?;
+        argument::text(record.kind, told)
+    });
+    Some(Event::FailedCall(FailedCall {
         nr: record.nr,
         errno: record.errno,
         args: record.args,
+        argument,
         compat: record.flags & SYSCALL_COMPAT != 0,
-    })
+    }))
+}
+
+fn crash(bytes: &[u8]) -> Option<Event> {
+    let record: CrashRecord = wire::read(bytes)?;
+    // A fatal one has the stack's bytes behind it.
+    let stack = wire::read::<FatalCrashRecord>(bytes).and_then(|fatal| {
+        fatal
+            .stack
+            .get(..fatal.stack_len as usize)
+            .map(<[u8]>::to_vec)
+    });
+    let [ip, sp, fp, kept @ ..] = record.registers.map(known);
+    let ips = record.ips.get(..record.ip_count as usize)?;
+    let places = record.places.get(..record.place_count as usize)?;
+    let frame = |(index, ip): (usize, &u64)| RawFrame {
+        ip: *ip,
+        file: places
+            .get(index)
+            .filter(|place| place.status == PLACE_IN_FILE)
+            .map(|place| FilePlace {
+                build_id: place.build_id,
+                offset: place.offset,
+            }),
+    };
+    Some(Event::CrashStack(Box::new(CrashStack {
+        at: BootTime(record.header.at),
+        signal: record.sig,
+        handled: record.flags & CRASH_HANDLED != 0,
+        registers: Registers { ip, sp, fp, kept },
+        start_code: known(record.start_code),
+        frames: ips.iter().enumerate().map(frame).collect(),
+        stack: stack.unwrap_or_default(),
+    })))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use aya::maps::{HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
@@ -14,9 +14,12 @@ use blackbox_common::settings::{ERRNO_WORDS, Settings, VIA_MEMORY, VIA_UNIFIED};
 use blackbox_common::syscall::SyscallAccount;
 use blackbox_common::tally::Tally;
 
+use super::argument;
 use super::btf::{self, Btf};
 use super::offsets::{self, Hook};
 use super::wire::Plain;
+use super::words::Heard;
+use crate::redact::Redactor;
 use crate::sources::cgroup::{Hierarchies, Mode};
 
 /// The kernel object, built by `cargo xtask build-ebpf`; empty when the daemon was built without it.
@@ -45,7 +48,7 @@ pub enum Error {
 }
 
 /// What the kernel side is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of the CRIT ring; a power of two, at least a page.
     pub crit_ring: u32,
@@ -57,6 +60,10 @@ pub struct Limits {
     pub calls_burst: u32,
     /// Errors that are neither recorded nor counted.
     pub errno_ignored: Vec<u16>,
+    /// Whether last words are kept.
+    pub words: bool,
+    /// Hides secrets in them.
+    pub redactor: Redactor,
 }
 
 /// Programs that run. Dropping it detaches them.
@@ -67,6 +74,7 @@ pub struct Programs {
     pub(super) bulk: RingBuf<MapData>,
     pub(super) tally: PerCpuArray<MapData, Plain<Tally>>,
     pub(super) accounts: BpfHashMap<MapData, u64, Plain<SyscallAccount>>,
+    pub(super) heard: Heard,
     pub(super) logger: Option<EbpfLogger<&'static dyn tracing_log::log::Log>>,
     /// Every hook: the program attached, or why there is none.
     pub hooks: Vec<Hook>,
@@ -122,6 +130,10 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
     {
         return Err(Error::NoHook(first.clone()));
     }
+    let mut arguments: Array<MapData, u32> = Array::try_from(map(&mut ebpf, "ARGUMENTS")?)?;
+    for (call, argument) in argument::table() {
+        arguments.set(call, argument, 0)?;
+    }
     let logger = EbpfLogger::init(&mut ebpf)
         .inspect_err(|error| tracing::warn!(%error, "no diagnostics from the kernel programs"))
         .ok();
@@ -130,6 +142,10 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
         bulk: RingBuf::try_from(map(&mut ebpf, "BULK")?)?,
         tally: PerCpuArray::try_from(map(&mut ebpf, "TALLY")?)?,
         accounts: BpfHashMap::try_from(map(&mut ebpf, "ACCOUNTS")?)?,
+        heard: Heard::new(
+            BpfHashMap::try_from(map(&mut ebpf, "WORDS")?)?,
+            limits.redactor.clone(),
+        ),
         logger,
         hooks,
         _ebpf: ebpf,
@@ -154,7 +170,9 @@ fn settings(limits: &Limits, hierarchies: &Hierarchies) -> Settings {
         },
         hierarchy: hierarchies.watched_hierarchy_id(),
         own_tgid: std::process::id(),
-        pad: 0,
+        nr_write: syscalls::Sysno::write.id() as u32,
+        nr_writev: syscalls::Sysno::writev.id() as u32,
+        words: u32::from(limits.words),
     }
 }
 

@@ -4,6 +4,7 @@
 //! BULK in bounded turns. When the recorder's queue is full, records stay in the ring: what then does not fit
 //! is counted by the kernel. Once a second: the tally, each cgroup's call counts, and the losses as gaps.
 
+mod argument;
 pub mod btf;
 mod counts;
 pub mod decode;
@@ -11,6 +12,7 @@ pub mod load;
 pub mod offsets;
 mod wakes;
 mod wire;
+mod words;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use self::counts::Counts;
 use self::load::Programs;
 use self::offsets::Hook;
 use self::wakes::Wakes;
+use self::words::Heard;
 use super::Feed;
 use super::feed::BATCH;
 use crate::clock;
@@ -101,6 +104,7 @@ impl Reader {
             feed,
             sequences,
             counts,
+            heard: &mut programs.heard,
             page: *page,
         };
         loop {
@@ -115,6 +119,7 @@ impl Reader {
             feed,
             sequences,
             counts,
+            heard: &mut programs.heard,
             page: *page,
         };
         for _ in 0..BULK_BATCHES_PER_TURN {
@@ -190,6 +195,7 @@ struct Lane<'a> {
     feed: &'a Feed,
     sequences: &'a mut Sequences,
     counts: &'a mut Counts,
+    heard: &'a mut Heard,
     page: u64,
 }
 
@@ -206,6 +212,8 @@ impl Lane<'_> {
                 Some(decoded) => {
                     self.sequences.note(decoded.kind, decoded.cpu, decoded.seq);
                     self.counts.note(&decoded.record);
+                    // What was said before the end comes before it.
+                    batch.append(&mut self.heard.at_death(&decoded.record));
                     batch.push(decoded.record);
                 }
                 None => self.feed.lose(Class::Recorder, LossCause::Malformed, 1),

@@ -9,14 +9,16 @@
 
 use blackbox_common::{
     cgroup::CgroupRecord,
+    crash::{CrashRecord, FatalCrashRecord},
     header::Header,
     memory::OomRecord,
     offsets::Offsets,
     process::{ExecRecord, ExitRecord},
     settings::Settings,
     signal::SignalRecord,
-    syscall::{SyscallAccount, SyscallRecord},
+    syscall::{SyscallAccount, SyscallArgRecord, SyscallRecord},
     tally::Tally,
+    words::LastWords,
 };
 
 /// A type of the kernel contract.
@@ -40,8 +42,12 @@ wire!(
     SignalRecord,
     OomRecord,
     CgroupRecord,
+    CrashRecord,
+    FatalCrashRecord,
     SyscallRecord,
+    SyscallArgRecord,
     SyscallAccount,
+    LastWords,
     Tally,
     Settings,
     Offsets,
