@@ -300,7 +300,8 @@ CAUSE: memory_limit
 WHY: [proven] the kernel's OOM killer sent SIGKILL [r12, r14]
 WHY: [unknown] what had grown is not recorded
 EVIDENCE: r14 | 2026-03-04 05:06:07.891 | the OOM killer chose java (4711)
-CALLS: connect → ECONNREFUSED × 41, last at 2026-03-04 05:06:07.000
+CALLS: connect 10.0.3.7:5432 → ECONNREFUSED × 41, last at 2026-03-04 05:06:07.000
+SAID: r13 | 2026-03-04 05:06:07.600 | java (4711) stderr | allocating
 REPEATS: 3
 HISTORY: 2026-03-04 05:01:00.000 | died of SIGKILL, chosen by the OOM killer | OOMKilled
 NEIGHBOUR: prod/hog used 96.0 MiB of memory, requests 32.0 MiB
