@@ -66,7 +66,10 @@ impl Assignments {
             r#"(?i)(?P<before>(?:unexpected|invalid|illegal|unknown|bad|next)\s+)?(?:{NAMES})(?:(?P<pair>\\*["']\s*,\s*\\*["']?value)?\\*["']?\]?\s*(?P<sep>=>|:=|=|:)[ \t]*|(?P<list>\\*["']\s*,\s*)\\*["']|(?P<xml>>)|(?P<gap>[ \t]+))"#
         );
         Self {
-            name: Regex::new(&pattern).expect("a constant pattern"),
+            name: regex::RegexBuilder::new(&pattern)
+                .dfa_size_limit(super::rules::CACHE)
+                .build()
+                .expect("a constant pattern"),
         }
     }
 

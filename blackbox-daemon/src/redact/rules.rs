@@ -207,6 +207,9 @@ const FORMS: &[Form] = &[
     ),
 ];
 
+/// Bytes a pattern may keep on each thread to search faster: each of the API's threads has all of them.
+pub(super) const CACHE: usize = 128 << 10;
+
 impl Rules {
     /// The patterns are constants, and a test builds them.
     pub(super) fn built_in() -> Self {
@@ -214,6 +217,7 @@ impl Rules {
         let build = |pattern: &str| {
             let built = regex::RegexBuilder::new(&whole(pattern))
                 .size_limit(64 << 20)
+                .dfa_size_limit(CACHE)
                 .build();
             built.expect("a built-in pattern is a regular expression")
         };
@@ -225,7 +229,7 @@ impl Rules {
         let all = FORMS.iter().map(|(_, pattern, _)| whole(pattern));
         let any = regex::RegexSetBuilder::new(all)
             .size_limit(256 << 20)
-            .dfa_size_limit(16 << 20)
+            .dfa_size_limit(CACHE)
             .build();
         Self {
             forms: forms.collect(),
