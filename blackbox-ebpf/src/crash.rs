@@ -21,9 +21,11 @@ use crate::{
 /// Between two told faults that programs handle, on one CPU.
 const HANDLED_EVERY_NS: u64 = 100_000_000;
 
-/// Tells where the running thread is, whose process is `subject`.
+/// Tells where the running thread is, whose process is `subject`. (A thread may abort its process by a signal to
+/// another thread; what is told is where the one that did so is.)
 #[inline(always)]
-pub(crate) fn tell(ctx: *mut c_void, thread: Task, subject: WireTask, sig: u32, fatal: bool) {
+pub(crate) fn tell(ctx: *mut c_void, subject: WireTask, sig: u32, fatal: bool) {
+    let thread = Task::current();
     if fatal {
         let Some(mut reserved) = emit::crit::<FatalCrashRecord>(Kind::Crash, subject) else {
             return;

@@ -70,7 +70,7 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
         remember(&facts, subject.tgid, subject.start);
     }
     if is_crash(&facts, subject.tgid) {
-        crash::tell(ctx.as_ptr(), target, subject, sig, fatal);
+        crash::tell(ctx.as_ptr(), subject, sig, fatal);
     }
     if !fatal && !sent_to_stop(sig) {
         return 0;
