@@ -1,5 +1,6 @@
 //! Starts recorder and reporter.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -16,6 +17,9 @@ use crate::report::NodeInfo;
 use crate::reporter::{self, Aids, Told};
 use crate::sources::Intake;
 use crate::sources::cgroup::{Hierarchies, Survey};
+
+/// Where containerd has the containers of Kubernetes.
+const CONTAINERS: [&str; 1] = ["/run/containerd/io.containerd.runtime.v2.task/k8s.io"];
 
 /// The running recorder and reporter. `stop` ends the recorder, and its end the reporter.
 pub(super) struct Recording {
@@ -76,7 +80,7 @@ impl Recording {
             told.clone(),
             Aids {
                 metrics: Some(metrics.clone()),
-                finder: finder(config),
+                finder: Some(finder(config)),
             },
         ));
         tasks.close();
@@ -89,16 +93,20 @@ impl Recording {
     }
 }
 
-/// Who looks for the logs of pods, where there are pods.
-fn finder(config: &Config) -> Option<Finder> {
+/// Who looks for the logs of pods, where there are pods, and for the names in stacks.
+fn finder(config: &Config) -> Finder {
     let cluster = &config.cluster;
-    (config.kubernetes == Kubernetes::On).then(|| {
-        Finder::new(evidence::Config {
-            pod_logs: cluster.logs.pods.clone(),
-            log_bytes: usize::try_from(cluster.log_bytes).unwrap_or(usize::MAX),
-        })
-        .redacting(config.redactor.clone())
+    let logs = match config.kubernetes {
+        Kubernetes::On => usize::try_from(cluster.log_bytes).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    Finder::new(evidence::Config {
+        pod_logs: cluster.logs.pods.clone(),
+        log_bytes: logs,
+        root: PathBuf::from("/"),
+        containers: CONTAINERS.map(PathBuf::from).to_vec(),
     })
+    .redacting(config.redactor.clone())
 }
 
 /// What reports say of the machine.

@@ -202,6 +202,8 @@ mod tests {
         Config {
             pod_logs: root.to_owned(),
             log_bytes: 1024,
+            root: PathBuf::new(),
+            containers: Vec::new(),
         }
     }
 

@@ -1,16 +1,20 @@
 //! Evidence from the node that no record holds: looked for when an incident has closed, before its report is made.
 //!
-//! Reads the kubelet's log directories; makes the parts of a [`Case`] that are files of the node. Never fails: what cannot
+//! Reads the kubelet's log directories, and executables and libraries; makes the parts of a [`Case`] that are files of the node. Never fails: what cannot
 //! be read is said in the report. Off the recorder's loop; a report is still a function of its case alone.
 
 pub mod logs;
+pub mod stack;
 
 use std::path::PathBuf;
 
+use crate::identity::Place;
 use crate::incident::trigger::{About, Trigger};
-use crate::record::{Condition, PodName};
+use crate::record::{Condition, CrashStack, Event, LaneName, PodName, ProcessKey, RecordId};
 use crate::redact::Redactor;
 use crate::report::case::Case;
+use crate::report::{LogTail, Stack};
+use crate::window::Slice;
 
 /// Where the node keeps it, and how much of it is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +23,10 @@ pub struct Config {
     pub pod_logs: PathBuf,
     /// Most bytes of a log that are kept; 0 for none.
     pub log_bytes: usize,
+    /// Where the files of processes outside of containers are.
+    pub root: PathBuf,
+    /// Where the container runtime has a directory for each container, with its `rootfs`.
+    pub containers: Vec<PathBuf>,
 }
 
 /// Whose log is wanted.
@@ -56,17 +64,45 @@ impl Finder {
 
     /// Adds to the case what the node has of it.
     pub fn look(&self, case: &mut Case) {
-        if self.config.log_bytes == 0 {
-            return;
-        }
-        if let Some(instance) = instance(case) {
-            let mut found = logs::tail(&self.config, &instance);
-            if let Ok(log) = &mut found {
-                logs::redact(log, &self.redactor);
-            }
-            case.log = Some(found.map_err(|error| error.to_string()));
-        }
+        case.log = self.log(case);
+        case.stack = self.stack(case);
     }
+
+    fn log(&self, case: &Case) -> Option<Result<LogTail, String>> {
+        let instance = instance(case).filter(|_| self.config.log_bytes > 0)?;
+        let mut found = logs::tail(&self.config, &instance);
+        if let Ok(log) = &mut found {
+            logs::redact(log, &self.redactor);
+        }
+        Some(found.map_err(|error| error.to_string()))
+    }
+
+    fn stack(&self, case: &Case) -> Option<Stack> {
+        let process = case.incident.first.about.process()?;
+        let (id, stack) = crash(&case.slice, process.key)?;
+        let place = case.names.cgroup(process.cgroup).map(|known| &known.place);
+        let mut roots = Vec::new();
+        if let Some(container) = place.and_then(Place::container_id) {
+            let directories = self.config.containers.iter();
+            roots.extend(directories.map(|directory| directory.join(container).join("rootfs")));
+        }
+        // First the process's own: what a container runs is not the node's file at the same path.
+        if roots.is_empty() {
+            roots.push(self.config.root.clone());
+        }
+        let exe = case.names.exe(process.key);
+        Some(stack::explain(&stack, id, exe, &roots))
+    }
+}
+
+/// The stack that a process left: the last one that was its end, if it may have been, else the last one.
+fn crash(slice: &Slice, process: ProcessKey) -> Option<(RecordId, Box<CrashStack>)> {
+    let stacks = slice.records(LaneName::Decisive);
+    let stacks = stacks.filter_map(|(id, record)| match record.event {
+        Event::CrashStack(stack) if record.subject.process()?.key == process => Some((id, stack)),
+        _ => None,
+    });
+    stacks.max_by_key(|(id, stack)| (!stack.handled, *id))
 }
 
 /// The container whose end, or whose waiting, the incident is about. `None`: it is about none in a pod of a known name.
@@ -103,5 +139,48 @@ fn container(case: &Case, first: &Trigger) -> Option<String> {
             _ => None,
         },
         About::Node(_) | About::Reported(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BootTime, CgroupId, Comm, Process, Record, Registers, Subject};
+    use crate::window::{self, Window};
+
+    #[test]
+    fn the_stack_of_the_end_is_chosen() {
+        let key = |tgid| ProcessKey {
+            tgid,
+            start: BootTime(1),
+        };
+        let mut window = Window::new(window::Config::default());
+        // Who, and whether the program handles it.
+        let stacks = [(7, false), (7, false), (7, true), (8, false), (9, true)];
+        for (at, (tgid, handled)) in (1..).zip(stacks) {
+            let at = BootTime(at);
+            let subject = Subject::Process(Process {
+                key: key(tgid),
+                tid: tgid,
+                comm: Comm::from_text("app"),
+                cgroup: CgroupId(1),
+            });
+            let event = Event::CrashStack(Box::new(CrashStack {
+                at,
+                signal: 11,
+                handled,
+                registers: Registers::default(),
+                start_code: None,
+                frames: Vec::new(),
+                stack: Vec::new(),
+            }));
+            window.append(&Record { at, subject, event }, at);
+        }
+        let slice = window.slice(BootTime(0), BootTime(99));
+        let chosen = |tgid| crash(&slice, key(tgid)).map(|(_, stack)| stack.at.0);
+        assert_eq!(chosen(7), Some(2));
+        assert_eq!(chosen(8), Some(4));
+        assert_eq!(chosen(9), Some(5));
+        assert_eq!(chosen(10), None);
     }
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use crate::record::{Health, RecordId};
 use crate::report::format::plain;
-use crate::report::{ClassCount, Completeness, Entry, LogTail, Report, Role, Verdict};
+use crate::report::{ClassCount, Completeness, Entry, LogTail, Report, Role, Stack, Verdict};
 use crate::words;
 
 const TIME: &str = "%Y-%m-%d %H:%M:%S.%3f";
@@ -25,6 +25,8 @@ const CALLS: usize = 8;
 const SAID: usize = 40;
 /// Lines of a container's log that a page has room for.
 const LOG_LINES: usize = 20;
+/// Frames of a stack that a page has room for.
+const FRAMES: usize = 32;
 const ENTRY_TIME: &str = "%Y-%m-%d : %H:%M:%S.%3f";
 
 /// Writes the page.
@@ -89,6 +91,9 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if let Some(log) = &report.log {
         self::log(out, log)?;
     }
+    if let Some(stack) = &report.stack {
+        self::stack(out, stack)?;
+    }
     completeness(out, &report.completeness)?;
     out.write_all(b"\n=== TELEMETRY DATA ===\n")?;
     for entry in &report.telemetry {
@@ -116,6 +121,36 @@ fn log(out: &mut impl Write, log: &LogTail) -> io::Result<()> {
             Cell(&line.stream),
             Cell(&line.text)
         )?;
+    }
+    Ok(())
+}
+
+/// The calls that a thread was in, innermost first.
+fn stack(out: &mut impl Write, stack: &Stack) -> io::Result<()> {
+    for (number, frame) in stack.frames.iter().take(FRAMES).enumerate() {
+        write!(out, "STACK: #{number} ")?;
+        match &frame.function {
+            Some(function) => write!(out, "{}", Line(function))?,
+            None => write!(out, "{}", frame.address)?,
+        }
+        if let Some(offset) = frame.function_offset {
+            write!(out, "+{offset:#x}")?;
+        }
+        let place: Vec<&str> = [&frame.module, &frame.source]
+            .into_iter()
+            .filter_map(Option::as_deref)
+            .collect();
+        match place.is_empty() {
+            true => writeln!(out)?,
+            false => writeln!(out, " ({})", Line(&place.join(", ")))?,
+        }
+    }
+    let left_out = stack.frames.len().saturating_sub(FRAMES);
+    if left_out > 0 {
+        writeln!(out, "STACK: {left_out} more in json")?;
+    }
+    for note in &stack.notes {
+        writeln!(out, "STACK: note: {}", Line(note))?;
     }
     Ok(())
 }
@@ -307,6 +342,9 @@ HISTORY: 2026-03-04 05:01:00.000 | died of SIGKILL, chosen by the OOM killer | O
 NEIGHBOUR: prod/hog used 96.0 MiB of memory, requests 32.0 MiB
 LOG: 1 last lines of /var/log/pods/prod_shop_u/app/2.log (0 more in json), sha256 ab12 of 55 bytes
 LOG: 2026-03-04 05:06:07.500 | stderr | allocating
+STACK: #0 Heap::grow(unsigned long)+0x1c (/usr/bin/shop, heap.cc:17)
+STACK: #1 0x7f0000001234
+STACK: note: the stack ends here: an address is in no file that was found
 COMPLETENESS: nothing that could change the verdict was lost
 WINDOW: 2026-03-04 05:05:07.891 .. 2026-03-04 05:06:08.000 UTC, decisive records from \
 2026-03-04 05:05:07.900, bulk records from none
@@ -361,6 +399,12 @@ COUNTS: failed_call attempted=10 recorded=6 lost=3 in_flight=1 evicted=4
         if let Some(log) = &mut report.log {
             log.path = evil.to_owned();
             log.lines[0].text = evil.to_owned();
+        }
+        if let Some(stack) = &mut report.stack {
+            stack.frames[0].function = Some(evil.to_owned());
+            stack.frames[0].module = Some(evil.to_owned());
+            stack.frames[0].source = Some(evil.to_owned());
+            stack.notes[0] = evil.to_owned();
         }
         report.completeness.sources[0].health = super::Health::Failed(evil.to_owned());
         report.telemetry[0].value = json!(evil);

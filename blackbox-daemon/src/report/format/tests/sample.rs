@@ -9,8 +9,8 @@ use crate::diagnosis::{Code, Diagnosis};
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::report::{
     ClassCount, Completeness, ContainerInfo, Entry, EntryKind, EntrySource, Evidence, FailedCalls,
-    GapCount, HistoryRow, IncidentKind, IncidentSummary, LastWords, LogLine, LogTail, Neighbour,
-    NodeInfo, PodInfo, Report, Role, SCHEMA, Severity, SourceLine,
+    FoundBy, Frame, GapCount, HistoryRow, IncidentKind, IncidentSummary, LastWords, LogLine,
+    LogTail, Neighbour, NodeInfo, PodInfo, Report, Role, SCHEMA, Severity, SourceLine, Stack,
 };
 use crate::verdict::{Cause, Grade, Statement, Verdict};
 
@@ -92,7 +92,32 @@ pub(crate) fn sample_report() -> Report {
             text: "allocating\n".to_owned(),
             cut_bytes: 0,
         }],
-        stack: None,
+        stack: Some(Stack {
+            id: RecordId(12),
+            notes: vec!["the stack ends here: an address is in no file that was found".to_owned()],
+            frames: vec![
+                Frame {
+                    address: "0x401234".to_owned(),
+                    function: Some("Heap::grow(unsigned long)".to_owned()),
+                    function_offset: Some(0x1c),
+                    source: Some("heap.cc:17".to_owned()),
+                    module: Some("/usr/bin/shop".to_owned()),
+                    build_id: None,
+                    file_offset: Some("0x1234".to_owned()),
+                    found_by: FoundBy::InstructionPointer,
+                },
+                Frame {
+                    address: "0x7f0000001234".to_owned(),
+                    function: None,
+                    function_offset: None,
+                    source: None,
+                    module: None,
+                    build_id: None,
+                    file_offset: None,
+                    found_by: FoundBy::FramePointer,
+                },
+            ],
+        }),
         neighbours: vec![Neighbour {
             namespace: "prod".to_owned(),
             pod: "hog".to_owned(),
