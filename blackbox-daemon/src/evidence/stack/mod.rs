@@ -9,6 +9,7 @@ mod modules;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod thread;
 mod unwind;
 
 use std::path::PathBuf;
@@ -91,7 +92,7 @@ fn rows(
     let recorded = recorded.and_then(|frame| frame.file);
     let offset = module.and_then(|module| {
         let before = module.elf.offset_of(module.own(found.inside()))?;
-        Some(before + (found.ip.wrapping_sub(found.inside())))
+        Some(before.wrapping_add(found.ip.wrapping_sub(found.inside())))
     });
     let id = recorded.map(|file| file.build_id);
     let plain = Frame {
@@ -117,7 +118,7 @@ fn rows(
         // It was looked up inside the call, the address is behind it.
         function_offset: name
             .offset
-            .map(|offset| offset + found.ip.wrapping_sub(found.inside())),
+            .map(|offset| offset.wrapping_add(found.ip.wrapping_sub(found.inside()))),
         source: name.source,
         ..plain.clone()
     });
