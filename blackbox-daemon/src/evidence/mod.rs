@@ -86,10 +86,9 @@ impl Finder {
             let directories = self.config.containers.iter();
             roots.extend(directories.map(|directory| directory.join(container).join("rootfs")));
         }
-        // First the process's own: what a container runs is not the node's file at the same path.
-        if roots.is_empty() {
-            roots.push(self.config.root.clone());
-        }
+        // First the process's own: what a container runs is not the node's file at the same path. With the right build id
+        // it is, and a process that is in a runtime's cgroup may have the node's root.
+        roots.push(self.config.root.clone());
         let exe = case.names.exe(process.key);
         Some(stack::explain(&stack, id, exe, &roots))
     }
