@@ -28,3 +28,4 @@ pub mod deaths;
 pub mod demo;
 pub mod stage;
 pub mod vm;
+pub mod zoo;

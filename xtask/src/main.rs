@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build_ebpf, check, demo, image, kube, manifests, setup, test, vm};
+use xtask::{build_ebpf, check, demo, image, kube, manifests, setup, test, vm, zoo};
 
 /// BlackBox's development commands.
 #[derive(Parser)]
@@ -37,6 +37,8 @@ enum Task {
     Demo(demo::Options),
     /// Many deaths in containers on a node in a virtual machine, and each must be told once and truly.
     Vm(vm::Options),
+    /// Small programs die of known reasons, and each diagnosis is compared with the truth.
+    Zoo(zoo::Options),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Task::Kube(options) => kube::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Vm(options) => vm::run(&options),
+        Task::Zoo(options) => zoo::run(&options),
     };
     match result {
         Ok(code) => code,

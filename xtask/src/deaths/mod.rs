@@ -180,7 +180,7 @@ pub struct Sender {
 }
 
 /// Sends SIGKILL to `target` from a process in `cgroup`, and returns the pid of that process.
-fn kill(cgroup: &Cgroup, victim: &Path, target: u32) -> Result<u32> {
+pub(crate) fn kill(cgroup: &Cgroup, victim: &Path, target: u32) -> Result<u32> {
     // Time for the victim to be what it will be: killed in its exec it would still bear our name.
     thread::sleep(Duration::from_millis(300));
     let mut command = cgroup.command(victim)?;
@@ -190,10 +190,7 @@ fn kill(cgroup: &Cgroup, victim: &Path, target: u32) -> Result<u32> {
         .spawn()?;
     let pid = killer.id();
     let (status, _output) = finish(killer)?;
-    ensure!(
-        status.success(),
-        "staging sigkill: the killer ended with {status}"
-    );
+    ensure!(status.success(), "the killer ended with {status}");
     Ok(pid)
 }
 
