@@ -89,6 +89,7 @@ offsets! {
     regs_arg0 = "pt_regs.di|orig_x0",
     regs_arg1 = "pt_regs.si|regs[1]",
     regs_arg2 = "pt_regs.dx|regs[2]",
+    regs_arg3 = "pt_regs.r10|regs[3]",
     regs_sp = "pt_regs.sp",
     regs_ip = "pt_regs.ip|pc",
     /// The frame pointer, then what functions must keep: x86 `rbx`, `r12`–`r15`; arm64 the link register.

@@ -30,8 +30,11 @@ pub struct Settings {
     pub nr_writev: u32,
     /// 1: last words are kept.
     pub words: u32,
+    /// Number of `getsockopt` on this machine.
+    pub nr_getsockopt: u32,
+    pub pad: u32,
 }
-const _: () = assert!(size_of::<Settings>() == 72);
+const _: () = assert!(size_of::<Settings>() == 80);
 
 impl Settings {
     /// All zero: what the object holds until the daemon fills it in.
@@ -45,5 +48,7 @@ impl Settings {
         nr_write: 0,
         nr_writev: 0,
         words: 0,
+        nr_getsockopt: 0,
+        pad: 0,
     };
 }

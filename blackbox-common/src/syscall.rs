@@ -5,7 +5,8 @@ use crate::header::Header;
 /// [`SyscallRecord::flags`]: a 32-bit (compat) call; `nr` is of the other table.
 pub const SYSCALL_COMPAT: u16 = 1;
 
-/// A system call returned an error that passed the filter (tracepoint `sys_exit`). The only kind in BULK.
+/// A system call returned an error that passed the filter (tracepoint `sys_exit`). The only kind in BULK. So is an error
+/// that `getsockopt(SO_ERROR)` handed out: what became of a `connect` that did not wait; its `errno` is that error.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct SyscallRecord {
@@ -33,6 +34,9 @@ pub const ARG_PATH_0: u32 = 1;
 pub const ARG_PATH_1: u32 = 2;
 /// … the second is the address of a socket, the third its length.
 pub const ARG_ADDRESS_1: u32 = 3;
+/// A bit beside them: this call is told whatever its error, though others with that error are not. `EAGAIN` is how a
+/// program waits, but not what `clone` answers; and `EINPROGRESS` of `connect` says which peer a late error is about.
+pub const ARG_TOLD: u32 = 1 << 8;
 
 /// The same with what the argument that matters points to.
 #[repr(C)]

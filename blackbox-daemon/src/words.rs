@@ -2,6 +2,7 @@
 //!
 //! One place for every name a person reads. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::identity::Names;
@@ -80,13 +81,13 @@ pub fn errno_number(text: &str) -> Option<u16> {
 
 /// A failed call's name: `openat`; a 32-bit call goes by number.
 #[must_use]
-pub fn call(call: &FailedCall) -> String {
+pub fn call(call: &FailedCall) -> Cow<'static, str> {
     if call.compat {
-        return format!("32-bit call {}", call.nr);
+        return Cow::Owned(format!("32-bit call {}", call.nr));
     }
     match syscalls::Sysno::new(call.nr as usize) {
-        Some(name) => name.name().to_owned(),
-        None => format!("call {}", call.nr),
+        Some(name) => Cow::Borrowed(name.name()),
+        None => Cow::Owned(format!("call {}", call.nr)),
     }
 }
 

@@ -15,8 +15,8 @@ use blackbox_common::{
     offsets::ABSENT,
     settings::ERRNO_WORDS,
     syscall::{
-        ARG_ADDRESS_1, ARG_LEN, ARG_NONE, ARG_PATH_0, ERRNO_SLOTS, SYSCALL_COMPAT, SyscallAccount,
-        SyscallArgRecord, SyscallRecord,
+        ARG_ADDRESS_1, ARG_LEN, ARG_NONE, ARG_PATH_0, ARG_TOLD, ERRNO_SLOTS, SYSCALL_COMPAT,
+        SyscallAccount, SyscallArgRecord, SyscallRecord,
     },
 };
 use core::arch::asm;
@@ -37,16 +37,44 @@ const TS_COMPAT: u32 = 2;
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let ret: i64 = ctx.arg(1);
     let errno = (ret as u64).wrapping_neg();
-    if errno.wrapping_sub(1) >= ERRNO_MAX {
-        words::heard(Ptr(ctx.arg::<*const u8>(0)), ret);
-        return 0;
+    let regs = Ptr(ctx.arg::<*const u8>(0));
+    let nr: u32 = regs.direct(offset!(regs_nr));
+    if errno.wrapping_sub(1) < ERRNO_MAX {
+        let kind = ARGUMENTS.get(nr).map_or(ARG_NONE, |kind| *kind);
+        if !ignored(errno) || kind & ARG_TOLD != 0 {
+            failed(&ctx, regs, errno, kind & !ARG_TOLD);
+        }
+    } else if nr == setting!(nr_getsockopt) {
+        if let Some(errno) = handed_out(regs) {
+            failed(&ctx, regs, errno, ARG_NONE);
+        }
+    } else {
+        words::heard(regs, nr, ret);
     }
-    if ignored(errno) {
-        return 0;
-    }
-    let regs: *const u8 = ctx.arg(0);
-    failed(&ctx, Ptr(regs), errno);
     0
+}
+
+/// `SOL_SOCKET` and `SO_ERROR` (include/uapi/asm-generic/socket.h).
+const SOL_SOCKET: u64 = 1;
+const SO_ERROR: u64 = 4;
+
+/// `getsockopt(SO_ERROR)` succeeded: the error that it handed out is one of the socket, mostly of a `connect` that did not
+/// wait. `None`: another option, or no error.
+#[inline(always)]
+fn handed_out(regs: Ptr) -> Option<u64> {
+    let level: u64 = regs.direct(offset!(regs_arg1));
+    let option: u64 = regs.direct(offset!(regs_arg2));
+    if level != SOL_SOCKET || option != SO_ERROR {
+        return None;
+    }
+    let mut error = 0_u32;
+    let from: u64 = regs.direct(offset!(regs_arg3));
+    // SAFETY: the helper checks the user's address and writes four bytes.
+    let read = unsafe {
+        bpf_probe_read_user((&raw mut error).cast(), 4, from as *const core::ffi::c_void)
+    };
+    let errno = u64::from(error);
+    (read == 0 && errno.wrapping_sub(1) < ERRNO_MAX).then_some(errno)
 }
 
 #[inline(always)]
@@ -57,7 +85,7 @@ fn ignored(errno: u64) -> bool {
 }
 
 #[inline(always)]
-fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64) {
+fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64, kind: u32) {
     let task = Task::current();
     if task.tgid() == setting!(own_tgid) {
         return;
@@ -83,8 +111,6 @@ fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64) {
     } else if let Some(tally) = emit::tally() {
         tally.unaccounted += 1;
     }
-    let nr = regs.direct::<u32>(offset!(regs_nr));
-    let kind = ARGUMENTS.get(nr).map_or(ARG_NONE, |kind| *kind);
     let told = if kind == ARG_NONE {
         plain(regs, task, errno, at, subject)
     } else {

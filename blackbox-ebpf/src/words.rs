@@ -14,10 +14,9 @@ use crate::{
 /// Pieces of one `writev` that are looked at: C libraries write a line in two.
 const VECTORS: u64 = 2;
 
-/// A system call returned `ret`, no error.
+/// The system call `nr` returned `ret`, no error.
 #[inline(always)]
-pub(crate) fn heard(regs: Ptr, ret: i64) {
-    let nr = regs.direct::<u32>(offset!(regs_nr));
+pub(crate) fn heard(regs: Ptr, nr: u32, ret: i64) {
     if (nr != setting!(nr_write) && nr != setting!(nr_writev)) || setting!(words) == 0 {
         return;
     }

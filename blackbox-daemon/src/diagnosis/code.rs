@@ -52,6 +52,12 @@ codes! {
         "Check that the peer runs and listens on that address and port; make the program retry at start.";
     ConnTimeout = "BBX-CONN-TIMEOUT", "a peer it needs did not answer",
         "Check routes, network policies and the peer; make the program retry with a time-out.";
+    ConnReset = "BBX-CONN-RESET", "a peer it needs closed the connection",
+        "Look at the peer: it ended, restarted or refused what was said; make the program connect again.";
+    Unreachable = "BBX-UNREACHABLE", "there is no way to a peer it needs",
+        "Check routes, network policies and the address; look at the node's and the pod's interfaces.";
+    Auth = "BBX-AUTH", "a peer it needs did not accept its credentials",
+        "Compare the user and the secret with what the peer expects; look for a rotated or expired secret.";
     Dns = "BBX-DNS", "a name could not be resolved",
         "Check the name, its namespace and the cluster's DNS; look at /etc/resolv.conf in the container.";
     MissingFile = "BBX-MISSING-FILE", "a file it needs does not exist",
@@ -62,10 +68,14 @@ codes! {
         "Mount an emptyDir or a volume where it writes, or unset readOnlyRootFilesystem.";
     DiskFull = "BBX-DISK-FULL", "a file system or quota was full",
         "Free space or enlarge the volume; look for logs and temporary files that grow.";
+    IoError = "BBX-IO-ERROR", "a device or volume behind a file failed",
+        "Look at the node's kernel log and at the volume's health.";
     FdExhausted = "BBX-FD-EXHAUSTED", "it had no file descriptor left",
         "Find what is opened and never closed; raise the limit of open files only if the number is needed.";
     ThreadLimit = "BBX-THREAD-LIMIT", "it could start no further thread or process",
         "Find what starts threads or processes without end; raise the pids limit only if the number is needed.";
+    AllocFailed = "BBX-ALLOC-FAILED", "the system refused it memory",
+        "Check limits of address space (ulimit -v), vm.overcommit_memory, and what it asked for.";
     PortInUse = "BBX-PORT-IN-USE", "the address it listens on is taken",
         "Find who listens there (hostNetwork, hostPort, another process of the container); change one of the two.";
     Tls = "BBX-TLS", "a TLS handshake or certificate failed",
@@ -100,6 +110,8 @@ codes! {
         "Make it handle SIGTERM (as process 1 of a container nothing does by default), or give it a longer grace period.";
     Watchdog = "BBX-WATCHDOG", "its own watchdog or supervisor killed it because it made no progress",
         "Look at what it waited for: the stack and the call it was in.";
+    Deadlock = "BBX-DEADLOCK", "its own parts waited for each other",
+        "Look at what each thread or goroutine waited for: its last words list them.";
     CpuStarved = "BBX-CPU-STARVED", "it was throttled by its CPU limit until something gave up on it",
         "Raise the CPU limit or lower the load; probes with short time-outs fail first.";
     KilledByProcess = "BBX-KILLED-BY-PROCESS", "another process killed it",

@@ -4,14 +4,28 @@
 //! needs and what contradicts it, and cites what it rests on. No rule speaks where the evidence fits another cause as
 //! well: then the answer is [`Code::Unknown`], which is a good answer.
 
+mod cluster;
 mod code;
+mod crash;
+mod exclude;
+mod exit;
+mod ground;
+mod killed;
+mod memory;
+mod phrases;
+mod refused;
+mod said;
+mod speech;
+mod uncaught;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use code::Code;
+pub use ground::Ground;
 
-use crate::verdict::{Grade, Statement};
+use crate::record::RecordId;
+use crate::verdict::{Cause, Grade, Statement};
 
 /// Why it died.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -40,7 +54,30 @@ pub struct RuledOut {
     pub because: Statement,
 }
 
+/// Says why.
+#[must_use]
+pub fn explain(ground: &Ground<'_>) -> Diagnosis {
+    let found = match ground.verdict.cause {
+        Cause::MemoryLimit | Cause::NodeOom => memory::explain(ground),
+        Cause::Fault => crash::fault(ground),
+        Cause::Abort => Some(crash::abort(ground)),
+        Cause::KilledBySignal => killed::explain(ground),
+        Cause::ExitCode => exit::explain(ground),
+        _ => cluster::explain(ground),
+    };
+    let mut diagnosis = found.unwrap_or_else(Diagnosis::unknown);
+    diagnosis.ruled_out = exclude::ruled_out(ground);
+    diagnosis
+}
+
 impl Diagnosis {
+    /// Every record cited, in order of the statements.
+    pub fn cited(&self) -> impl Iterator<Item = RecordId> {
+        let out = self.ruled_out.iter().map(|out| &out.because);
+        let statements = self.facts.iter().chain(out);
+        statements.flat_map(|said| said.cites.iter().copied())
+    }
+
     /// The records do not say why.
     #[must_use]
     pub fn unknown() -> Self {

@@ -7,10 +7,13 @@ pub mod logs;
 pub mod stack;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::identity::Place;
 use crate::incident::trigger::{About, Trigger};
-use crate::record::{Condition, CrashStack, Event, LaneName, PodName, ProcessKey, RecordId};
+use crate::record::{
+    BootTime, Condition, CrashStack, Event, LaneName, PodName, ProcessKey, RecordId,
+};
 use crate::redact::Redactor;
 use crate::report::case::Case;
 use crate::report::{LogTail, Stack};
@@ -79,7 +82,7 @@ impl Finder {
 
     fn stack(&self, case: &Case) -> Option<Stack> {
         let process = case.incident.first.about.process()?;
-        let (id, stack) = crash(&case.slice, process.key)?;
+        let (id, stack) = crash(&case.slice, process.key, case.incident.first.at)?;
         let place = case.names.cgroup(process.cgroup).map(|known| &known.place);
         let mut roots = Vec::new();
         if let Some(container) = place.and_then(Place::container_id) {
@@ -87,21 +90,28 @@ impl Finder {
             roots.extend(directories.map(|directory| directory.join(container).join("rootfs")));
         }
         // First the process's own: what a container runs is not the node's file at the same path. With the right build id
-        // it is, and a process that is in a runtime's cgroup may have the node's root.
+        // it is; and where the runtime has no root for this container, it may have run with the node's.
         roots.push(self.config.root.clone());
+        roots.retain(|root| root.is_dir());
         let exe = case.names.exe(process.key);
         Some(stack::explain(&stack, id, exe, &roots))
     }
 }
 
-/// The stack that a process left: the last one that was its end, if it may have been, else the last one.
-fn crash(slice: &Slice, process: ProcessKey) -> Option<(RecordId, Box<CrashStack>)> {
+/// A fault that a program handles (Go and the JVM do, all the time) is about its end only this long before it.
+const HANDLED_BEFORE_END: Duration = Duration::from_secs(1);
+
+/// The stack that a process left: the last one that was its end, if it may have been, else the last one shortly before.
+fn crash(slice: &Slice, process: ProcessKey, end: BootTime) -> Option<(RecordId, Box<CrashStack>)> {
     let stacks = slice.records(LaneName::Decisive);
     let stacks = stacks.filter_map(|(id, record)| match record.event {
         Event::CrashStack(stack) if record.subject.process()?.key == process => Some((id, stack)),
         _ => None,
     });
-    stacks.max_by_key(|(id, stack)| (!stack.handled, *id))
+    let late = |stack: &CrashStack| end.since(stack.at) <= HANDLED_BEFORE_END;
+    stacks
+        .filter(|(_, stack)| !stack.handled || late(stack))
+        .max_by_key(|(id, stack)| (!stack.handled, *id))
 }
 
 /// The container whose end, or whose waiting, the incident is about. `None`: it is about none in a pod of a known name.
@@ -144,7 +154,7 @@ fn container(case: &Case, first: &Trigger) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{BootTime, CgroupId, Comm, Process, Record, Registers, Subject};
+    use crate::record::{CgroupId, Comm, Process, Record, Registers, Subject};
     use crate::window::{self, Window};
 
     #[test]
@@ -176,10 +186,13 @@ mod tests {
             window.append(&Record { at, subject, event }, at);
         }
         let slice = window.slice(BootTime(0), BootTime(99));
-        let chosen = |tgid| crash(&slice, key(tgid)).map(|(_, stack)| stack.at.0);
+        let chosen = |tgid| crash(&slice, key(tgid), BootTime(99)).map(|(_, stack)| stack.at.0);
         assert_eq!(chosen(7), Some(2));
         assert_eq!(chosen(8), Some(4));
         assert_eq!(chosen(9), Some(5));
         assert_eq!(chosen(10), None);
+        let later = BootTime(2_000_000_000);
+        assert!(crash(&slice, key(9), later).is_none());
+        assert!(crash(&slice, key(8), later).is_some());
     }
 }

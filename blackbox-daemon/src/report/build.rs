@@ -2,7 +2,7 @@
 //!
 //! Pure: no clock, no IO. The same case gives the same report, byte for byte.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
@@ -11,9 +11,9 @@ use super::cast::Cast;
 use super::completeness::{self, Unread};
 use super::sentence::sentence;
 use super::{
-    Entry, Evidence, FailedCalls, LastWords, Report, SCHEMA, entries, head, history, neighbours,
+    Entry, Evidence, LastWords, Report, SCHEMA, calls, entries, head, history, neighbours,
 };
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{self, Ground};
 use crate::identity::Place;
 use crate::incident::trigger::About;
 use crate::record::{
@@ -38,9 +38,30 @@ pub fn build(case: &Case) -> Report {
         decisive: records.malformed(),
         ..Unread::default()
     };
-    let (verdict, cast) = decide(case, &decisive, &unread);
-    let cited: BTreeSet<RecordId> = verdict.cited().into_iter().collect();
+    let Decided {
+        verdict,
+        cast,
+        scene,
+    } = decide(case, &decisive, &unread);
     let bulk = bulk(case, &cast, &mut unread);
+    let calls = calls::failed(&bulk);
+    let diagnosis = diagnosis::explain(&Ground {
+        verdict: &verdict,
+        scene: scene.as_ref(),
+        subjects: &cast.subjects,
+        decisive: &decisive,
+        bulk: &bulk,
+        calls: &calls,
+        calls_whole: completeness::calls_are_whole(case, &decisive, &unread, &cast),
+        stack: case.stack.as_ref(),
+        log: case.log.as_ref().and_then(|log| log.as_ref().ok()),
+        at: case.incident.first.at,
+    });
+    let cited: BTreeSet<RecordId> = verdict
+        .cited()
+        .into_iter()
+        .chain(diagnosis.cited())
+        .collect();
     let mut telemetry: Vec<(u64, Entry)> = Vec::new();
     for (id, record) in decisive.iter().chain(&bulk) {
         let wanted = cited.contains(id) || cast.concerns(record);
@@ -54,11 +75,11 @@ pub fn build(case: &Case) -> Report {
         schema: SCHEMA.into(),
         incident: head::summary(case, &decisive, &verdict, &cast),
         evidence: evidence(case, &decisive, &cited),
-        failed_calls: failed_calls(case, &bulk),
+        failed_calls: calls::folded(&calls, case.wall),
         completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),
         pod: cast.pod(&case.names),
-        diagnosis: Diagnosis::unknown(),
+        diagnosis,
         last_words: last_words(case, &decisive, &cast),
         stack: case.stack.clone(),
         history: history::rows(case, &cast.containers),
@@ -71,8 +92,25 @@ pub fn build(case: &Case) -> Report {
     }
 }
 
+/// What was decided, and from which scene: none, where the kernel saw no death.
+struct Decided<'a> {
+    verdict: Verdict,
+    cast: Cast,
+    scene: Option<Scene<'a>>,
+}
+
+impl From<(Verdict, Cast)> for Decided<'_> {
+    fn from((verdict, cast): (Verdict, Cast)) -> Self {
+        Self {
+            verdict,
+            cast,
+            scene: None,
+        }
+    }
+}
+
 /// Who or what ended it, and who plays a part.
-fn decide(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> (Verdict, Cast) {
+fn decide<'a>(case: &'a Case, decisive: &'a [(RecordId, Record)], unread: &Unread) -> Decided<'a> {
     let first = &case.incident.first;
     let complete = completeness::decisive_is_whole(case, decisive, unread);
     match &first.about {
@@ -89,7 +127,7 @@ fn decide(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> (Ver
                 at: first.at,
                 word: word(case, &ended.pod, Some(&ended.container), id, decisive),
             };
-            (end::explain(&told), Cast::of_container(case, ended))
+            (end::explain(&told), Cast::of_container(case, ended)).into()
         }
         About::Pod(condition) => {
             let container = match &condition.what {
@@ -102,9 +140,9 @@ fn decide(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> (Ver
                 word: word(case, &condition.pod, container, None, decisive),
                 names: &case.names,
             };
-            (trouble::explain(&told), Cast::of_pod(case, &condition.pod))
+            (trouble::explain(&told), Cast::of_pod(case, &condition.pod)).into()
         }
-        About::Node(event) => (trouble::node(event, first.record), Cast::of_node()),
+        About::Node(event) => (trouble::node(event, first.record), Cast::of_node()).into(),
         About::Reported(reported) => {
             let cast = Cast::of_report(case, reported);
             let claim = Claim {
@@ -114,17 +152,17 @@ fn decide(case: &Case, decisive: &[(RecordId, Record)], unread: &Unread) -> (Ver
                 records: decisive,
                 names: &case.names,
             };
-            (verdict::reported::explain(&claim), cast)
+            (verdict::reported::explain(&claim), cast).into()
         }
     }
 }
 
-fn of_process(
-    case: &Case,
+fn of_process<'a>(
+    case: &'a Case,
     victim: Process,
-    decisive: &[(RecordId, Record)],
+    decisive: &'a [(RecordId, Record)],
     complete: bool,
-) -> (Verdict, Cast) {
+) -> Decided<'a> {
     let place = case.names.cgroup(victim.cgroup).map(|known| &known.place);
     let id = place.and_then(Place::container_id);
     let scene = Scene {
@@ -134,7 +172,11 @@ fn of_process(
         complete,
         word: id.and_then(|id| Word::on_container(id, decisive, &case.names)),
     };
-    (verdict::decide(&scene), Cast::of_death(case, &scene))
+    Decided {
+        verdict: verdict::decide(&scene),
+        cast: Cast::of_death(case, &scene),
+        scene: Some(scene),
+    }
 }
 
 /// The first process of a container whose end the kubelet told, if the kernel saw it die.
@@ -200,32 +242,6 @@ fn bulk(case: &Case, cast: &Cast, unread: &mut Unread) -> Vec<(RecordId, Record)
     unread.bulk = records.malformed();
     kept.extend(calls);
     kept
-}
-
-/// Folds failing calls by name and error, most frequent first.
-fn failed_calls(case: &Case, bulk: &[(RecordId, Record)]) -> Vec<FailedCalls> {
-    let mut folded: BTreeMap<(String, String, Option<String>), (u64, BootTime)> = BTreeMap::new();
-    for (_, record) in bulk {
-        if let Event::FailedCall(call) = &record.event {
-            let argument = call.argument.as_deref().map(words::printable);
-            let key = (words::call(call), words::errno(call.errno), argument);
-            let (count, last) = folded.entry(key).or_insert((0, record.at));
-            *count += 1;
-            *last = (*last).max(record.at);
-        }
-    }
-    let mut calls: Vec<FailedCalls> = folded
-        .into_iter()
-        .map(|((call, errno, argument), (count, last))| FailedCalls {
-            call,
-            errno,
-            argument,
-            count,
-            last: case.wall.wall(last),
-        })
-        .collect();
-    calls.sort_by_key(|calls| std::cmp::Reverse(calls.count));
-    calls
 }
 
 /// What the subject's processes wrote, oldest first.

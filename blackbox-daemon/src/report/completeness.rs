@@ -1,6 +1,7 @@
 //! What a report may be missing: losses by cause, evictions, the real start of the window, sources down.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::case::Case;
 use super::cast::Cast;
@@ -37,6 +38,26 @@ pub(super) fn decisive_is_whole(
     let reaches_back = gone.is_none_or(|newest| newest < case.slice.start);
     let kernel = case.ledger.sources.get(&SourceName::Ebpf);
     !lost && reaches_back && unread.decisive == 0 && matches!(kernel, Some(Health::Ok))
+}
+
+/// How far before the incident the failed calls of the subject must reach for "no call failed so".
+const CALLS_REACH: Duration = Duration::from_secs(10);
+
+/// Whether no failed call of the subjects is missing: the ground for saying "no call failed with …".
+pub(super) fn calls_are_whole(
+    case: &Case,
+    decisive: &[(RecordId, Record)],
+    unread: &Unread,
+    cast: &Cast,
+) -> bool {
+    let lost = gaps(decisive)
+        .iter()
+        .any(|gap| gap.class == Class::FailedCall);
+    let from = case.incident.first.at.minus(CALLS_REACH);
+    let reaches_back = bulk_start(case, cast).is_none_or(|start| start <= from);
+    let unread = unread.own_calls_lost + unread.calls_left_out + unread.bulk;
+    let kernel = case.ledger.sources.get(&SourceName::Ebpf);
+    !lost && reaches_back && unread == 0 && matches!(kernel, Some(Health::Ok))
 }
 
 /// The completeness block.

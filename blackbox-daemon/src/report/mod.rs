@@ -4,6 +4,7 @@
 //! Top-level keys `incident`, `telemetry` and `generated_at` are those of v1; the others are ours.
 
 pub mod build;
+pub mod calls;
 pub mod case;
 mod cast;
 mod completeness;

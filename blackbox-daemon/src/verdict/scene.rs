@@ -53,7 +53,7 @@ impl Scene<'_> {
 
     /// The first signal by which another process asked the victim to stop, and of which it did not die: it handles it,
     /// waits for it, or ignores it.
-    pub(super) fn asked_to_stop(&self) -> Option<(RecordId, SignalSent)> {
+    pub(crate) fn asked_to_stop(&self) -> Option<(RecordId, SignalSent)> {
         let died_of = self.exit().and_then(|(_, _, exit)| exit.status.signal());
         self.about_victim()
             .find_map(|(id, record)| match &record.event {

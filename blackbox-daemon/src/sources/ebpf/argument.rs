@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use blackbox_common::syscall::{ARG_ADDRESS_1, ARG_LEN, ARG_PATH_0, ARG_PATH_1};
+use blackbox_common::syscall::{
+    ARG_ADDRESS_1, ARG_LEN, ARG_NONE, ARG_PATH_0, ARG_PATH_1, ARG_TOLD,
+};
 
 /// Address families (include/linux/socket.h).
 const AF_UNIX: u16 = 1;
@@ -10,7 +12,7 @@ const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
 /// Calls by the argument that matters. Names that this machine does not have are left out.
-const CALLS: [(u32, &[&str]); 3] = [
+const CALLS: [(u32, &[&str]); 5] = [
     (
         ARG_PATH_0,
         &[
@@ -35,7 +37,9 @@ const CALLS: [(u32, &[&str]); 3] = [
             "fchmodat",
         ],
     ),
-    (ARG_ADDRESS_1, &["connect", "bind"]),
+    (ARG_ADDRESS_1, &["bind"]),
+    (ARG_ADDRESS_1 | ARG_TOLD, &["connect"]),
+    (ARG_NONE | ARG_TOLD, &["clone", "clone3", "fork", "vfork"]),
 ];
 
 /// Each call whose argument matters: its number and which argument.

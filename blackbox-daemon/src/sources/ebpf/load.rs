@@ -173,6 +173,8 @@ fn settings(limits: &Limits, hierarchies: &Hierarchies) -> Settings {
         nr_write: syscalls::Sysno::write.id() as u32,
         nr_writev: syscalls::Sysno::writev.id() as u32,
         words: u32::from(limits.words),
+        nr_getsockopt: syscalls::Sysno::getsockopt.id() as u32,
+        pad: 0,
     }
 }
 

@@ -61,7 +61,13 @@ const HOOKS: [(&str, &[&str]); 7] = [
     ("cgroup_rmdir", &["cgroup_root", "root_hierarchy"]),
     (
         "sys_exit",
-        &["regs_nr", "regs_arg0", "regs_arg1", "regs_arg2"],
+        &[
+            "regs_nr",
+            "regs_arg0",
+            "regs_arg1",
+            "regs_arg2",
+            "regs_arg3",
+        ],
     ),
 ];
 

@@ -1,0 +1,151 @@
+//! Failed calls as people know them: by name, with what they were about, and an error that came late with the call it
+//! belongs to.
+//!
+//! Reads the bulk records of a death; makes rows that `diagnosis` decides from and a report shows folded. A `connect` that
+//! does not wait fails with `EINPROGRESS` and tells its outcome through `getsockopt(SO_ERROR)`: the two are one failure here.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use super::FailedCalls;
+use crate::clock::WallOffset;
+use crate::record::{BootTime, Event, Process, ProcessKey, Record, RecordId};
+use crate::words;
+
+/// Under way (asm-generic/errno.h).
+const EINPROGRESS: u16 = 115;
+const CONNECT: &str = "connect";
+const GETSOCKOPT: &str = "getsockopt";
+
+/// One call that failed.
+#[derive(Clone, Debug)]
+pub struct Failed<'a> {
+    pub id: RecordId,
+    pub at: BootTime,
+    pub process: Process,
+    /// `openat`.
+    pub call: Cow<'static, str>,
+    pub errno: u16,
+    /// A path, the address of a socket.
+    pub argument: Option<&'a str>,
+}
+
+impl Failed<'_> {
+    /// In words: `openat /etc/app.yaml → ENOENT`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let argument = self.argument.map(words::printable);
+        let argument = argument.map_or(String::new(), |argument| format!(" {argument}"));
+        format!("{}{argument} → {}", self.call, words::errno(self.errno))
+    }
+
+    /// A `connect` of which only is known that it began.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.errno == EINPROGRESS && self.call == CONNECT
+    }
+}
+
+/// The failed calls among the records, in order of time.
+#[must_use]
+pub fn failed(bulk: &[(RecordId, Record)]) -> Vec<Failed<'_>> {
+    let mut calls: Vec<(Failed<'_>, u64)> = bulk.iter().filter_map(failed_call).collect();
+    calls.sort_by_key(|(call, _)| (call.at, call.id));
+    // The peer of the last connect of each descriptor.
+    let mut peers: HashMap<(ProcessKey, u64), &str> = HashMap::new();
+    for (call, descriptor) in &mut calls {
+        let socket = (call.process.key, *descriptor);
+        if call.call == CONNECT {
+            match call.argument {
+                Some(peer) => peers.insert(socket, peer),
+                None => peers.remove(&socket),
+            };
+        } else if call.call == GETSOCKOPT
+            && let Some(peer) = peers.get(&socket)
+        {
+            call.call = Cow::Borrowed(CONNECT);
+            call.argument = Some(peer);
+        }
+    }
+    calls.into_iter().map(|(call, _)| call).collect()
+}
+
+/// The call, and its first argument.
+fn failed_call((id, record): &(RecordId, Record)) -> Option<(Failed<'_>, u64)> {
+    let Event::FailedCall(call) = &record.event else {
+        return None;
+    };
+    let failed = Failed {
+        id: *id,
+        at: record.at,
+        process: *record.subject.process()?,
+        call: words::call(call),
+        errno: call.errno,
+        argument: call.argument.as_deref(),
+    };
+    Some((failed, call.args[0]))
+}
+
+/// Folded by name, error and argument, most frequent first.
+#[must_use]
+pub fn folded(calls: &[Failed<'_>], wall: WallOffset) -> Vec<FailedCalls> {
+    let mut folded: BTreeMap<(&str, u16, Option<&str>), (u64, BootTime)> = BTreeMap::new();
+    for call in calls.iter().filter(|call| !call.is_under_way()) {
+        let key = (&*call.call, call.errno, call.argument);
+        let (count, last) = folded.entry(key).or_insert((0, call.at));
+        *count += 1;
+        *last = (*last).max(call.at);
+    }
+    let mut rows: Vec<FailedCalls> = folded
+        .into_iter()
+        .map(|((call, errno, argument), (count, last))| FailedCalls {
+            call: call.to_owned(),
+            errno: words::errno(errno),
+            argument: argument.map(words::printable),
+            count,
+            last: wall.wall(last),
+        })
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.count));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{CgroupId, Comm, FailedCall, Subject};
+
+    fn call(at: u64, name: &str, errno: u16, fd: u64, peer: Option<&str>) -> (RecordId, Record) {
+        let start = BootTime(1);
+        let process = Process {
+            key: ProcessKey { tgid: 7, start },
+            tid: 7,
+            comm: Comm::from_text("app"),
+            cgroup: CgroupId(1),
+        };
+        let event = Event::FailedCall(FailedCall {
+            nr: name.parse::<syscalls::Sysno>().unwrap().id() as u32,
+            errno,
+            args: [fd, 0, 0],
+            argument: peer.map(str::to_owned),
+            compat: false,
+        });
+        let at = BootTime(at);
+        let subject = Subject::Process(process);
+        (RecordId(at.0), Record { at, subject, event })
+    }
+
+    #[test]
+    fn a_late_error_is_that_of_its_connect() {
+        let records = [
+            call(1, "connect", EINPROGRESS, 5, Some("10.0.0.1:80")),
+            call(2, "connect", EINPROGRESS, 6, Some("10.0.0.2:80")),
+            call(3, "getsockopt", 111, 5, None),
+            call(4, "getsockopt", 110, 9, None),
+        ];
+        let calls = failed(&records);
+        assert_eq!(calls[2].in_words(), "connect 10.0.0.1:80 → ECONNREFUSED");
+        assert_eq!(calls[3].in_words(), "getsockopt → ETIMEDOUT");
+        assert_eq!(folded(&calls, WallOffset::from_nanos(0)).len(), 2);
+    }
+}
