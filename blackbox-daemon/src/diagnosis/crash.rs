@@ -57,30 +57,71 @@ pub(super) fn fault(ground: &Ground<'_>) -> Option<Diagnosis> {
 
 /// It aborted itself.
 pub(super) fn abort(ground: &Ground<'_>) -> Diagnosis {
-    if let Some(said) = said::last_error(&Speech::of(ground), None) {
-        let own = matches!(
-            said.code,
-            Code::HeapCorruption | Code::HeapLimit | Code::StackOverflow | Code::Deadlock
-        );
-        let found = match own {
-            true => Some(told(ground, &said)),
-            false => exit::by_words(ground, said),
+    let speech = Speech::of(ground);
+    if let Some(said) = said::last_error(&speech, None) {
+        let found = match RUNTIMES.iter().find(|(code, _)| *code == said.code) {
+            Some((_, functions)) => Some(of_runtime(ground, &said, functions)),
+            None => exit::by_words(ground, said),
         };
-        if let Some(mut diagnosis) = found {
-            diagnosis.facts.extend(stack(ground));
+        if let Some(diagnosis) = found {
             return diagnosis;
         }
     }
     let mut diagnosis = Diagnosis::new(Code::Abort, ground.verdict.grade, String::new());
-    let last = Speech::of(ground).newest(1).next().cloned();
-    if let Some(line) = last {
+    if let Some(line) = speech.newest(1).next() {
         let text = format!("its last words: \"{}\"", said::quote(&line.text));
         diagnosis.summary = format!("{}; {text}", Code::Abort.title());
         diagnosis
             .facts
-            .push(statement(Grade::Proven, text, line.cites));
+            .push(statement(Grade::Proven, text, line.cites.clone()));
     }
     diagnosis.facts.extend(ground.first_statement());
+    diagnosis.facts.extend(stack(ground));
+    diagnosis
+}
+
+/// What runtimes abort for, and the functions of theirs that such an abort comes from (glibc's malloc/malloc.c, V8's
+/// src/api/api.cc and node's src/node_errors.cc, Rust's std/src/sys/pal/unix/stack_overflow.rs).
+const RUNTIMES: &[(Code, &[&str])] = &[
+    (
+        Code::HeapCorruption,
+        &[
+            "malloc_printerr",
+            "__libc_free",
+            "__libc_malloc",
+            "__libc_realloc",
+            "free",
+            "malloc",
+            "realloc",
+            "calloc",
+        ],
+    ),
+    (
+        Code::HeapLimit,
+        &[
+            "FatalProcessOutOfMemory",
+            "ReportOOMFailure",
+            "OOMErrorHandler",
+        ],
+    ),
+    (Code::StackOverflow, &["stack_overflow"]),
+    (Code::Deadlock, &[]),
+];
+
+/// The words of a runtime about itself; proven, where the stack shows that it is the runtime that aborted.
+fn of_runtime(ground: &Ground<'_>, said: &Said, functions: &[&str]) -> Diagnosis {
+    let mut diagnosis = told(ground, said);
+    let frames = ground.stack.into_iter().flat_map(|stack| &stack.frames);
+    let mut names = frames.filter_map(|frame| frame.function.as_deref());
+    let from = |name: &str| {
+        let own = name.split('(').next().unwrap_or(name);
+        functions
+            .iter()
+            .any(|function| own.rsplit("::").any(|part| part == *function))
+    };
+    if names.any(from) {
+        diagnosis.grade = Grade::Proven;
+    }
     diagnosis.facts.extend(stack(ground));
     diagnosis
 }
@@ -130,7 +171,7 @@ fn top(ground: &Ground<'_>) -> Option<String> {
 }
 
 /// The first named frames, innermost first.
-fn stack(ground: &Ground<'_>) -> Option<Statement> {
+pub(super) fn stack(ground: &Ground<'_>) -> Option<Statement> {
     let stack = ground.stack?;
     let names = stack
         .frames

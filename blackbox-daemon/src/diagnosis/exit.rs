@@ -5,10 +5,10 @@
 //! speak of something that leaves a failed call, every failed call is known, and there is none such: they may speak of
 //! another machine.
 
-use super::ground::{Ground, statement};
+use super::ground::{Ground, LATELY, statement};
 use super::said::{self, Said};
 use super::speech::{Speaker, Speech};
-use super::{Code, Diagnosis, refused};
+use super::{Code, Diagnosis, crash, refused};
 use crate::record::{BootTime, RecordId};
 use crate::report::calls::Failed;
 use crate::verdict::{Grade, Statement};
@@ -48,8 +48,14 @@ pub(super) fn by_words(ground: &Ground<'_>, said: Said) -> Option<Diagnosis> {
         return said.uncaught.map(|_| uncaught(ground, said));
     }
     let own = call.is_some_and(|call| ground.is_victim(&call.process));
+    // The words name what the call was about, or it can be about nothing else.
+    let only = calls
+        .windows(2)
+        .all(|two| two[0].argument == two[1].argument);
     let shown = call.is_some_and(|call| {
-        !call.is_under_way() && (call.argument.is_none() || refused::names(&said.context, call))
+        let near = said.at.since(call.at) <= LATELY;
+        let named = refused::names(&said.context, call);
+        !call.is_under_way() && (named || (near && (only || refused::is_shared(said.code))))
     });
     let sure = own && shown && !said.mixed && said.speaker == Speaker::Victim;
     let grade = if sure { Grade::Proven } else { Grade::Likely };
@@ -63,6 +69,7 @@ pub(super) fn by_words(ground: &Ground<'_>, said: Said) -> Option<Diagnosis> {
     }
     diagnosis.facts.push(words_fact(&said));
     diagnosis.facts.extend(ground.first_statement());
+    diagnosis.facts.extend(crash::stack(ground));
     Some(diagnosis)
 }
 

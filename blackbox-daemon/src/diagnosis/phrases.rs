@@ -263,6 +263,8 @@ const PHRASES: &[(Code, &[&str])] = &[
         ],
     ),
     (Code::IoError, &["input/output error", "EIO"]),
+    // EAGAIN: of a call that starts a thread or a process. Of others, programs say nothing.
+    (Code::ThreadLimit, &["resource temporarily unavailable"]),
     (
         Code::Config,
         &[
@@ -376,6 +378,17 @@ pub(super) fn weight(line: &str) -> Weight {
     }
 }
 
+/// Whether a line is a frame of a stack that a runtime prints: `#1 0x55…`, ` 3: 0xa5…`, `    at …`.
+pub(super) fn is_frame(line: &str) -> bool {
+    let bare = line.trim_start();
+    let numbered = bare
+        .trim_start_matches('#')
+        .trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest = numbered.trim_start_matches([':', ' ']);
+    let address = rest.starts_with("0x") && rest.len() < bare.len();
+    address || (bare.len() < line.len() && bare.starts_with("at "))
+}
+
 /// Whether it is in the text as a word of its own.
 fn has_word(text: &str, word: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -452,6 +465,24 @@ mod tests {
             "refused to be bored",
         ] {
             assert_eq!(cause(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn frames_are_no_messages() {
+        for line in [
+            "11: 0x195e476  [/usr/bin/node]",
+            "    #0 0x55d0 in main",
+            "    at Main.main(Main.java:16)",
+        ] {
+            assert!(is_frame(line), "{line}");
+        }
+        for line in [
+            "FATAL ERROR: heap out of memory",
+            "0x10 is no address",
+            "at last",
+        ] {
+            assert!(!is_frame(line), "{line}");
         }
     }
 

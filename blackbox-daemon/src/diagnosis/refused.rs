@@ -82,6 +82,14 @@ pub(super) fn leaves_a_call(code: Code) -> bool {
     )
 }
 
+/// Whether the cause is a limit of the whole process or file system: whichever call met it is the right one.
+pub(super) fn is_shared(code: Code) -> bool {
+    matches!(
+        code,
+        Code::FdExhausted | Code::ThreadLimit | Code::DiskFull | Code::AllocFailed
+    )
+}
+
 /// Whether a call fits what was said: the same cause, or a beginning of it.
 pub(super) fn fits(call: &Failed<'_>, code: Code) -> bool {
     let late = matches!(

@@ -61,9 +61,10 @@ impl Speech {
         }
     }
 
-    /// The last ones that are not blank, newest first.
+    /// The last ones that are neither blank nor frames of a stack, newest first.
     pub(super) fn newest(&self, count: usize) -> impl Iterator<Item = &Line> {
-        let said = |line: &&Line| !line.text.trim().is_empty();
+        let said =
+            |line: &&Line| !line.text.trim().is_empty() && !super::phrases::is_frame(&line.text);
         self.lines.iter().rev().filter(said).take(count)
     }
 }
