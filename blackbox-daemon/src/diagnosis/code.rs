@@ -154,6 +154,9 @@ impl fmt::Display for Code {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::Code;
 
     #[test]
@@ -167,5 +170,20 @@ mod tests {
             assert_eq!(text, format!("\"{code}\""));
             assert_eq!(serde_json::from_str::<Code>(&text).unwrap(), *code);
         }
+    }
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let index = fs::read_to_string(root.join("docs/causes/README.md")).unwrap();
+        for code in Code::ALL {
+            let page = fs::read_to_string(root.join(code.page())).unwrap();
+            assert!(page.starts_with(&format!("# {code}\n")), "{code}");
+            assert!(page.contains(code.fix()), "{code}: another fix");
+            let row = format!("| [{code}]({code}.md) | {} |", code.title());
+            assert!(index.contains(&row), "{code}: not in the index");
+        }
+        let pages = fs::read_dir(root.join("docs/causes")).unwrap();
+        assert_eq!(pages.count(), Code::ALL.len() + 1);
     }
 }
