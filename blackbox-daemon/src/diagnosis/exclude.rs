@@ -34,7 +34,7 @@ fn no_oom(ground: &Ground<'_>) -> Option<Statement> {
         return None;
     }
     let text = format!(
-        "it {}, the OOM killer had not chosen it, nor any other process of its container in this window",
+        "it {}; neither it nor another process of its container was killed for want of memory in this window",
         words::ending(exit.status)
     );
     Some(statement(Grade::Proven, text, vec![id]))

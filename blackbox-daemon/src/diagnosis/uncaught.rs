@@ -60,6 +60,8 @@ pub(super) fn find(lines: &[Line]) -> Option<Uncaught> {
     let rest = || (start..lines.len()).map(|at| (at, lines[at].text.as_str()));
     let messages: Vec<usize> = rest()
         .filter(|(at, text)| is_message(runtime, *at == start, text))
+        // Python's follows the places; what is not indented behind it is more of the message, or what went on.
+        .filter(|(at, _)| runtime != Runtime::Python || lines[at - 1].text.starts_with([' ', '\t']))
         .map(|(at, _)| at)
         .collect();
     let last = *messages.last()?;
@@ -176,7 +178,7 @@ fn is_message(runtime: Runtime, first: bool, text: &str) -> bool {
 /// How many lines a message has at most, where everything that is not indented counts as one.
 fn most_messages(runtime: Runtime) -> usize {
     match runtime {
-        Runtime::Python | Runtime::Node => 8,
+        Runtime::Node => 8,
         Runtime::Rust => 6,
         _ => usize::MAX,
     }

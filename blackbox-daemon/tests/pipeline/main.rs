@@ -3,6 +3,7 @@
 mod cluster;
 mod completeness;
 mod deaths;
+mod diagnosis;
 mod incidents;
 mod kube;
 mod pods;
