@@ -8,6 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::BootTime;
 
 /// Now, on `CLOCK_BOOTTIME`.
@@ -17,7 +19,7 @@ pub fn boot_now() -> BootTime {
 }
 
 /// The distance between the two clocks at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WallOffset {
     /// Wall clock minus boot clock, ns.
     nanos: i64,

@@ -41,6 +41,8 @@ pub mod reporter;
 
 pub mod evidence;
 
+pub mod bundle;
+
 pub mod destinations;
 
 pub mod api;

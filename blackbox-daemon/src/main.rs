@@ -8,7 +8,7 @@ use anyhow::Context;
 use blackbox_daemon::app::App;
 use blackbox_daemon::config::Config;
 use blackbox_daemon::config::args::{self, Cli, Command};
-use blackbox_daemon::{doctor, log};
+use blackbox_daemon::{bundle, doctor, log};
 use clap::FromArgMatches;
 
 /// After the drain nothing that matters is left; a write that hangs in the kernel must not hold up the end.
@@ -44,18 +44,8 @@ fn tell(cli: Cli) -> anyhow::Result<ExitCode> {
         .collect();
     let logging = (cli.settings.log.log_level, cli.settings.log.log_json);
     let config = Config::new(cli.settings, &environment)?;
-    if let Some(Command::Doctor { json }) = cli.command {
-        let findings = doctor::examine(&config);
-        if let Some(path) = json {
-            std::fs::write(&path, serde_json::to_vec_pretty(&findings)?)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        let well = doctor::print(&findings, &mut std::io::stdout())?;
-        return Ok(if well {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
+    if let Some(command) = cli.command {
+        return instead(command, &config);
     }
     log::start(logging.0, logging.1);
     if rustls::crypto::ring::default_provider()
@@ -74,4 +64,33 @@ fn tell(cli: Cli) -> anyhow::Result<ExitCode> {
     let ended = runtime.block_on(app.run());
     runtime.shutdown_timeout(RUNTIME_END);
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// What is done instead of recording.
+fn instead(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let well = match command {
+        Command::Doctor { json } => {
+            let findings = doctor::examine(config);
+            if let Some(path) = json {
+                std::fs::write(&path, serde_json::to_vec_pretty(&findings)?)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+            doctor::print(&findings, &mut out)?
+        }
+        Command::Report { bundle, format } => {
+            bundle::command::report(&bundle, format, &mut out)?;
+            true
+        }
+        Command::Replay { bundle, format } => bundle::command::replay(&bundle, format, &mut out)?,
+        Command::Verify { bundle } => {
+            bundle::command::verify(&bundle, &mut out)?;
+            true
+        }
+    };
+    Ok(if well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
 
+use crate::bundle;
 use crate::clock;
-use crate::destinations::{Destinations, Document};
+use crate::destinations::{Destinations, Document, Kind};
 use crate::evidence::Finder;
 use crate::metrics::Metrics;
-use crate::report::Finished;
 use crate::report::build::build;
 use crate::report::case::Case;
+use crate::report::format::Format;
+use crate::report::{Finished, Report};
 
 /// Finished reports that a listener may be behind; more than the recorder makes cases of before it drops some.
 const MAX_TOLD: usize = 128;
@@ -89,6 +91,12 @@ fn tell(case: &Case, destinations: &Destinations, metrics: Option<&Metrics>) -> 
         grade = report.verdict.grade.name(),
         "incident"
     );
+    let document = |kind, bytes: Vec<u8>| Document {
+        incident_id: report.incident.id.clone(),
+        at: report.incident.timestamp,
+        kind,
+        bytes: bytes.into(),
+    };
     for format in destinations.formats() {
         let started = clock::boot_now();
         let rendered = format.render(&report);
@@ -97,12 +105,14 @@ fn tell(case: &Case, destinations: &Destinations, metrics: Option<&Metrics>) -> 
             metrics.formatted(format, took, rendered.as_deref());
         }
         match rendered {
-            Ok(bytes) => destinations.send(Document {
-                incident_id: report.incident.id.clone(),
-                at: report.incident.timestamp,
-                format,
-                bytes: bytes.into(),
-            }),
+            Ok(bytes) => {
+                if format == Format::Json && destinations.take(Kind::Bundle) {
+                    pack(case, &report, &bytes).into_iter().for_each(|packed| {
+                        destinations.send(document(Kind::Bundle, packed));
+                    });
+                }
+                destinations.send(document(Kind::Report(format), bytes));
+            }
             Err(error) => {
                 tracing::error!(format = format.name(), incident = report.incident.id, %error,
                     "a formatter failed; the others go on");
@@ -110,4 +120,13 @@ fn tell(case: &Case, destinations: &Destinations, metrics: Option<&Metrics>) -> 
         }
     }
     Finished::of(&report)
+}
+
+/// The bundle of a case; that it cannot be made is no reason to have no report.
+fn pack(case: &Case, report: &Report, json: &[u8]) -> Option<Vec<u8>> {
+    let packed = bundle::pack(case, report, json);
+    let failed = |error: &std::io::Error| {
+        tracing::error!(incident = report.incident.id, %error, "a bundle could not be made");
+    };
+    packed.inspect_err(failed).ok()
 }

@@ -237,6 +237,7 @@ fn destinations(settings: &Settings) -> Result<Vec<DestinationConfig>, Error> {
         if let DestinationConfig::File(file) = destination {
             file.max_files = output.output_max_files as usize;
             file.max_bytes = output.output_max_bytes;
+            file.bundles = output.output_bundles;
         }
         let name = destination.name();
         let new = !names.contains(&name);

@@ -137,6 +137,11 @@ pub fn formats(text: &str) -> Result<Formats, String> {
     }
 }
 
+/// One format.
+pub fn format(text: &str) -> Result<Format, String> {
+    Format::parse(text).map_err(|error| error.to_string())
+}
+
 /// Errors by name or number, comma between; nothing at all means none.
 pub fn errnos(text: &str) -> Result<Errnos, String> {
     let parse = |name: &str| {

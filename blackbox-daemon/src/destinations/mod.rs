@@ -34,14 +34,58 @@ use target::{Target, Written};
 /// Documents that may wait for one destination: ten incidents in three formats, at 1 MiB each a bearable 32 MiB.
 pub const QUEUE: usize = 32;
 
-/// One report in one format, ready to go. Clones share the bytes.
+/// What a document is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A report in a format.
+    Report(Format),
+    /// Everything it was made from.
+    Bundle,
+}
+
+impl Kind {
+    /// The name used in logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Report(format) => format.name(),
+            Self::Bundle => "bundle",
+        }
+    }
+
+    /// Of its file, without the dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Report(format) => format.extension(),
+            Self::Bundle => "tar.zst",
+        }
+    }
+
+    /// Its `Content-Type`.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Report(format) => format.content_type(),
+            Self::Bundle => "application/zstd",
+        }
+    }
+
+    /// Every kind there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let reports = Format::ALL.into_iter().map(Self::Report);
+        reports.chain([Self::Bundle])
+    }
+}
+
+/// One report in one format, or its bundle, ready to go. Clones share the bytes.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// Whose report. Sidecars choose ids, so destinations clean it for file names and headers.
     pub incident_id: String,
     /// When the incident happened.
     pub at: Timestamp,
-    pub format: Format,
+    pub kind: Kind,
     pub bytes: Bytes,
 }
 
@@ -79,13 +123,18 @@ impl DestinationConfig {
         }
     }
 
-    /// The formats it takes. A directory always has the JSON too: it is what the API answers from.
-    fn takes(&self, wanted: &[Format]) -> Vec<Format> {
-        let mut formats = wanted.to_vec();
-        if matches!(self, Self::File(_)) && !formats.contains(&Format::Json) {
-            formats.push(Format::Json);
+    /// What it takes. A directory always has the JSON too: it is what the API answers from. Only a directory has bundles.
+    fn takes(&self, wanted: &[Format]) -> Vec<Kind> {
+        let mut kinds: Vec<Kind> = wanted.iter().copied().map(Kind::Report).collect();
+        if let Self::File(config) = self {
+            if !wanted.contains(&Format::Json) {
+                kinds.push(Kind::Report(Format::Json));
+            }
+            if config.bundles {
+                kinds.push(Kind::Bundle);
+            }
         }
-        formats
+        kinds
     }
 }
 
@@ -118,7 +167,7 @@ pub struct Destinations {
 
 #[derive(Debug)]
 struct Lane {
-    formats: Vec<Format>,
+    kinds: Vec<Kind>,
     queue: mpsc::Sender<Document>,
     state: Arc<State>,
     task: AbortHandle,
@@ -142,14 +191,14 @@ impl Destinations {
         let targets = configs.into_iter().map(open);
         let targets = targets.collect::<Result<Vec<_>, Error>>()?;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let lanes = targets.into_iter().map(|(name, formats, target)| {
+        let lanes = targets.into_iter().map(|(name, kinds, target)| {
             let (queue, documents) = mpsc::channel(QUEUE);
             let state = Arc::new(State::new(name));
             let span = tracing::info_span!("destination", name = %state.name());
             let work = work(target, documents, Arc::clone(&state), closing.clone());
             let task = tasks.spawn(work.instrument(span)).abort_handle();
             Lane {
-                formats,
+                kinds,
                 queue,
                 state,
                 task,
@@ -166,8 +215,14 @@ impl Destinations {
     /// The formats that any destination takes.
     #[must_use]
     pub fn formats(&self) -> Vec<Format> {
-        let taken = |format: &Format| self.lanes.iter().any(|lane| lane.formats.contains(format));
+        let taken = |format: &Format| self.take(Kind::Report(*format));
         Format::ALL.into_iter().filter(taken).collect()
+    }
+
+    /// Whether any destination takes documents of this kind.
+    #[must_use]
+    pub fn take(&self, kind: Kind) -> bool {
+        self.lanes.iter().any(|lane| lane.kinds.contains(&kind))
     }
 
     /// The reports on disk: those of the first directory. `None`: no destination is a directory.
@@ -179,7 +234,7 @@ impl Destinations {
     /// Hands `document` to every destination that takes its format. Never waits: where it doesn't fit it is
     /// counted and logged.
     pub fn send(&self, document: Document) {
-        let takes = |lane: &&Lane| lane.formats.contains(&document.format);
+        let takes = |lane: &&Lane| lane.kinds.contains(&document.kind);
         for lane in self.lanes.iter().filter(takes) {
             // Before it is in the queue: its task may be done with it at once.
             lane.state.offered();
@@ -192,7 +247,14 @@ impl Destinations {
                 mpsc::error::TrySendError::Closed(_) => "it is closed",
             };
             let (destination, incident) = (lane.state.name(), &document.incident_id);
-            tracing::warn!(destination, ?incident, format = %document.format, dropped, why, "report dropped");
+            tracing::warn!(
+                destination,
+                ?incident,
+                kind = document.kind.name(),
+                dropped,
+                why,
+                "report dropped"
+            );
         }
     }
 

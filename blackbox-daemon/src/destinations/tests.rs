@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::http::tests::{Answer, config, serve};
 use super::{
-    DestinationConfig, DestinationState, Destinations, Document, QUEUE, Unwritten, file, http,
+    DestinationConfig, DestinationState, Destinations, Document, Kind, QUEUE, Unwritten, file, http,
 };
 use crate::report::format::Format;
 
@@ -19,7 +19,7 @@ pub(super) fn document(id: &str) -> Document {
     Document {
         incident_id: id.to_owned(),
         at: "2026-03-04T05:06:07.891Z".parse().unwrap(),
-        format: Format::Json,
+        kind: Kind::Report(Format::Json),
         bytes: Bytes::from(format!("{{\"id\":{id:?}}}\n")),
     }
 }
@@ -73,7 +73,7 @@ async fn a_directory_has_json_whatever_the_others_get() {
     destinations.send(document("one"));
     until(&destinations, 1, |file| file.written == 1).await;
     let csv = Document {
-        format: Format::Csv,
+        kind: Kind::Report(Format::Csv),
         ..document("one")
     };
     destinations.send(csv);

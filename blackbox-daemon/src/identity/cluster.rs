@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::Place;
+use serde::{Deserialize, Serialize};
+
 use crate::record::{
     BootTime, Condition, ContainerFacts, Event, LoggedPod, PodFacts, PodName, Record,
 };
@@ -16,14 +18,14 @@ use crate::record::{
 const MAX_PODS: usize = 16_384;
 
 /// A container by name, in its pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Instance {
     uid: String,
     name: String,
 }
 
 /// The pods, and their containers' instances by id. Clones share the facts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Cluster {
     pods: HashMap<String, Arc<PodFacts>>,
     /// Static pods, by the uid in their cgroups' paths → the uid the API server gives.

@@ -10,6 +10,8 @@ mod pods;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use self::cluster::{Cluster, Leavings};
 use self::pods::{Claim, Pods, Seen};
 use crate::record::{
@@ -21,7 +23,7 @@ pub use pods::Named;
 /// Most executables remembered; on a node with more live programs, later ones have none.
 const MAX_EXES: usize = 65_536;
 /// A cgroup that is or was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// Path in the watched hierarchy.
     pub path: String,
@@ -29,7 +31,7 @@ pub struct Known {
 }
 
 /// The names at one moment; cheap to clone, and of no effect on later changes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Names {
     cgroups: Arc<HashMap<CgroupId, Known>>,
     exes: Arc<HashMap<ProcessKey, String>>,

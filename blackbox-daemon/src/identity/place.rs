@@ -1,5 +1,7 @@
 //! What a cgroup is, from its path: a container, a systemd unit, or a plain one.
 
+use serde::{Deserialize, Serialize};
+
 use crate::record::same_container;
 
 /// Length of a container id: a SHA-256 in hex (OCI runtimes, docker, containerd, CRI-O).
@@ -8,7 +10,7 @@ const CONTAINER_ID_LEN: usize = 64;
 const SHORT_ID_LEN: usize = 12;
 
 /// What a cgroup is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Place {
     /// The root of the hierarchy: the host itself.
     Root,

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 
 use super::Place;
+use serde::{Deserialize, Serialize};
+
 use crate::record::{BootTime, PodName, Telemetry, same_container};
 
 /// Most sidecars remembered; more than a node can run (110 pods by default).
@@ -49,7 +51,7 @@ impl<'a> Claim<'a> {
 }
 
 /// The pods that sidecars have told of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pods {
     by_uid: HashMap<String, PodName>,
     by_container: HashMap<String, PodName>,

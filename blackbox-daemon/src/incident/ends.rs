@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::Names;
 use crate::record::{BootTime, ContainerEnded, Event, Exit, Record};
 
@@ -14,7 +16,7 @@ const MAX_ENDS: usize = 32;
 const MAX_PODS: usize = 1024;
 
 /// One end of an instance, by what was seen and told of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PastEnd {
     pub at: BootTime,
     /// Whole id.

@@ -20,6 +20,8 @@ pub mod trigger;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use self::kinship::Kinship;
 use self::stops::{Meant, Stops};
 use self::throttle::{Decision, Released, Throttle};
@@ -58,7 +60,7 @@ pub struct Now<'a> {
 }
 
 /// One thing that went wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Incident {
     /// What opened it, and what the report is about.
     pub first: Trigger,

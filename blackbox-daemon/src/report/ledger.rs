@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 
 use super::ClassCount;
+use serde::{Deserialize, Serialize};
+
 use crate::record::{Class, Health, KernelTally, LossCause, SourceName};
 
 /// What the recorder counted since it started, as of one instant.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ledger {
     /// Records that reached the window, by class.
     pub recorded: BTreeMap<Class, u64>,
@@ -26,7 +28,7 @@ pub struct Ledger {
 }
 
 /// The kernel's counts and, as they speak of one instant, what had been counted here when they arrived.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Counted {
     pub kernel: KernelTally,
     pub recorded: BTreeMap<Class, u64>,

@@ -40,6 +40,7 @@ use crate::record::{BootTime, Class, LaneName, Record, RecordId};
 use frame::{Entry, encode};
 pub use lane::LaneStats;
 use lane::{Lane, Limits};
+use segment::Open;
 pub use segment::{ByClass, Sealed, SegmentIndex};
 pub use slice::{Records, Slice};
 
@@ -201,6 +202,39 @@ impl Window {
         self.decisive.advance(at, cutoff);
         self.bulk.advance(at, cutoff);
     }
+}
+
+/// Bytes of a segment that records are put back into.
+const REBUILT: usize = 1 << 20;
+
+/// Segments of records that were read from elsewhere, in their order and under the ids they had. A record that cannot be
+/// encoded is left out.
+#[must_use]
+pub fn sealed(records: &[(RecordId, Record)]) -> Vec<Sealed> {
+    let mut open = Open::new(REBUILT);
+    let mut sealed = Vec::new();
+    let mut scratch = Vec::new();
+    for (id, record) in records {
+        if !encode(record, &mut scratch) {
+            continue;
+        }
+        let entry = Entry {
+            id: *id,
+            at: record.at,
+            class: record.event.class(),
+            cgroup: record.subject.cgroup(),
+            encoded: &scratch,
+        };
+        if !open.has_room(&entry) {
+            sealed.extend(open.seal().map(|held| held.sealed));
+            if entry.frame_max() > REBUILT {
+                open = Open::new(entry.frame_max());
+            }
+        }
+        open.push(&entry, record.at);
+    }
+    sealed.extend(open.seal().map(|held| held.sealed));
+    sealed
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@
 use bytes::{Bytes, BytesMut};
 
 use super::frame::{Entry, Frames};
+use serde::{Deserialize, Serialize};
+
 use crate::record::{BootTime, CgroupId, Class, RecordId};
 
 /// A number for each class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByClass([u64; Class::ALL.len()]);
 
 impl ByClass {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::values;
+use crate::report::format::Format;
 pub use output::Output;
 pub use recording::{Ebpf, Kernel, Recording};
 pub use service::{Api, Kubernetes, KubernetesMode, Metrics};
@@ -24,6 +25,7 @@ Every flag is also an environment variable, the name in <brackets>; a flag wins.
   blackbox-daemon                          record; reports go to /var/log/blackbox
   blackbox-daemon --output-path stdout     record; reports go to the terminal
   blackbox-daemon doctor                   what this machine offers, what is degraded, and how to mend it
+  blackbox-daemon report FILE.tar.zst      the report of a bundle; also: replay, verify
 
 Recording kernel events needs CAP_BPF and CAP_PERFMON (or root) at start; they are dropped right after.";
 
@@ -58,6 +60,22 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Show the report of a bundle (<incident>.tar.zst), as it was told.
+    Report {
+        bundle: PathBuf,
+        /// What it looks like.
+        #[arg(long, value_name = "FORMAT", default_value = "default", value_parser = values::format)]
+        format: Format,
+    },
+    /// Make the report of a bundle anew with this program's rules; exit code 1, if it is not what was told.
+    Replay {
+        bundle: PathBuf,
+        /// Write the new report in this format.
+        #[arg(long, value_name = "FORMAT", value_parser = values::format)]
+        format: Option<Format>,
+    },
+    /// Verify that a bundle is whole: every entry is what its manifest says.
+    Verify { bundle: PathBuf },
 }
 
 /// All settings, by part.

@@ -39,4 +39,10 @@ pub struct Output {
         value_parser = values::window_bytes
     )]
     pub output_max_bytes: u64,
+    /// Beside each report in a directory, its bundle: everything it was made from, to be replayed later.
+    #[arg(
+        long, env = "BLACKBOX_OUTPUT_BUNDLES", default_value = "true", value_parser = values::go_bool,
+        action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true"
+    )]
+    pub output_bundles: bool,
 }

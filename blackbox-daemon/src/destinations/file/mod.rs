@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use crate::destinations::Document;
 
-/// Report files kept, unless configured: at three formats, some 300 incidents.
+/// Report files kept, unless configured: at two formats and a bundle, some 300 incidents.
 pub const MAX_FILES: usize = 1000;
 /// Bytes of report files kept, unless configured.
 pub const MAX_BYTES: u64 = 512 * 1024 * 1024;
@@ -36,6 +36,8 @@ pub struct Config {
     pub max_files: usize,
     /// Most bytes of report files kept. The newest is kept even if it is bigger.
     pub max_bytes: u64,
+    /// Whether each report has its bundle beside it.
+    pub bundles: bool,
 }
 
 impl Config {
@@ -46,6 +48,7 @@ impl Config {
             directory,
             max_files: MAX_FILES,
             max_bytes: MAX_BYTES,
+            bundles: true,
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::destinations::Document;
-use crate::report::format::Format;
+use crate::destinations::{Document, Kind};
 
 /// `YYYYMMDDTHHMMSS.mmmZ`, as strftime and as a shape with a `0` for each digit.
 const TIME: &str = "%Y%m%dT%H%M%S.%3fZ";
@@ -18,7 +17,7 @@ pub(super) fn report(document: &Document, number: u32) -> String {
     let time = document.at.max(Timestamp::UNIX_EPOCH).strftime(TIME);
     let allowed = |c: char| if is_allowed(c) { c } else { '_' };
     let id: String = document.incident_id.chars().map(allowed).take(ID).collect();
-    let ext = document.format.extension();
+    let ext = document.kind.extension();
     match number {
         0 => format!("{time}_{id}.{ext}"),
         number => format!("{time}_{id}-{number}.{ext}"),
@@ -35,14 +34,11 @@ pub(super) fn is_report(name: &str) -> bool {
     let Some((time, rest)) = name.split_once('_') else {
         return false;
     };
-    let Some((id, ext)) = rest.rsplit_once('.') else {
-        return false;
+    let of = |kind: Kind| {
+        let id = rest.strip_suffix(kind.extension())?.strip_suffix('.')?;
+        id.chars().all(is_allowed).then_some(())
     };
-    is_time(time.as_bytes())
-        && id.chars().all(is_allowed)
-        && Format::ALL
-            .into_iter()
-            .any(|format| format.extension() == ext)
+    is_time(time.as_bytes()) && Kind::all().any(|kind| of(kind).is_some())
 }
 
 /// Whether [`temporary`] makes such names for reports.

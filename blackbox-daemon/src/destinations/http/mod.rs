@@ -134,7 +134,7 @@ impl Endpoint {
         let answer = self
             .client
             .post(self.config.url.clone())
-            .header(CONTENT_TYPE, document.format.content_type())
+            .header(CONTENT_TYPE, document.kind.content_type())
             .header(INCIDENT, header(&document.incident_id))
             .body(document.bytes.clone())
             .send()

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Config, Endpoint, Error, header};
-use crate::destinations::Document;
 use crate::destinations::tests::document;
+use crate::destinations::{Document, Kind};
 use crate::report::format::Format;
 
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ async fn post(url: &str, document: &Document) -> Result<(), Error> {
 async fn a_document_is_posted_as_what_it_is() {
     let (url, asked) = serve(vec![Answer::Status(204)]).await;
     let text = Document {
-        format: Format::Default,
+        kind: Kind::Report(Format::Default),
         ..document("oom-1")
     };
     post(&url, &document("oom-1")).await.unwrap();

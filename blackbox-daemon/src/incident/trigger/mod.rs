@@ -10,6 +10,8 @@ mod scope;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::{Names, Place};
 use crate::record::{
     BootTime, Comm, Condition, ContainerEnded, Event, KubeEvent, PodCondition, PodFacts,
@@ -27,7 +29,7 @@ pub struct Rules {
 }
 
 /// Why an incident is opened, or what joins it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// The OOM killer chose it.
     Oom,
@@ -44,7 +46,7 @@ pub enum Reason {
 }
 
 /// What can be wrong with a pod or the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Trouble {
     /// The kubelet holds back a container that ended too often.
     CrashLoop,
@@ -95,7 +97,7 @@ impl Trouble {
 }
 
 /// What an incident is about.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum About {
     /// A process that died or is about to.
     Process(Process),
@@ -200,7 +202,7 @@ pub enum Identity {
 
 /// Deaths that are the same story: the same place, program and reason. In a pod that an owner made, the place is the
 /// container of that owner, in whichever of its pods.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Signature {
     place: Place,
     comm: Comm,
@@ -208,7 +210,7 @@ pub struct Signature {
 }
 
 /// Where something happened, as far as that is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// The container, by its whole id, or as a sidecar gave it.
     pub container: Option<String>,
@@ -218,7 +220,7 @@ pub struct Location {
 }
 
 /// One record worth keeping.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trigger {
     pub record: RecordId,
     pub at: BootTime,

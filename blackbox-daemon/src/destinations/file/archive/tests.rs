@@ -7,8 +7,8 @@ use std::path::Path;
 use jiff::{Timestamp, ToSpan};
 
 use super::Archive;
-use crate::destinations::Document;
 use crate::destinations::file::{Config, write};
+use crate::destinations::{Document, Kind};
 use crate::report::Report;
 use crate::report::format::Format;
 use crate::report::format::tests::sample_report;
@@ -25,7 +25,7 @@ fn put(directory: &Path, report: &Report) {
     let document = Document {
         incident_id: report.incident.id.clone(),
         at: report.incident.timestamp,
-        format: Format::Json,
+        kind: Kind::Report(Format::Json),
         bytes: Format::Json.render(report).unwrap().into(),
     };
     write(&Config::new(directory.to_owned()), &document).unwrap();
