@@ -412,6 +412,12 @@ fn case_of(death: &Death) -> blackbox_daemon::report::case::Case {
     about.remove(0)
 }
 
+/// The page without the causes that it rules out.
+fn claims(page: &str) -> String {
+    let lines = page.lines().filter(|line| !line.starts_with("NOT: "));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
 #[test]
 fn every_death_has_its_verdict() {
     for death in all() {
@@ -431,7 +437,10 @@ fn every_death_has_its_verdict() {
             assert!(page.contains(says), "{name} does not say {says:?}\n{page}");
         }
         for never in death.never {
-            assert!(!page.contains(never), "{name} says {never:?}\n{page}");
+            assert!(
+                !claims(&page).contains(never),
+                "{name} says {never:?}\n{page}"
+            );
         }
     }
 }
@@ -467,7 +476,8 @@ fn only_the_kernels_mark_makes_an_incident_an_oom() {
         let kind = if marked { "oom" } else { "crash" };
         let report = super::support::json(&case);
         assert_eq!(report["incident"]["type"], kind, "{}", death.name);
-        assert_eq!(text(&case).contains("OOM killer"), marked, "{}", death.name);
+        let page = text(&case);
+        assert_eq!(claims(&page).contains("OOM killer"), marked, "{page}");
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn incident(out: &mut impl Write, report: &Report) -> io::Result<()> 
     writeln!(out, "ID: {}", Line(&incident.id))?;
     writeln!(out, "TIMESTAMP: {}", incident.timestamp.strftime(TIME))?;
     writeln!(out, "SEVERITY: {}", incident.severity.name())?;
-    writeln!(out, "TYPE: {}", incident.kind.name())?;
+    writeln!(out, "TYPE: {}", Line(incident.kind.name()))?;
     writeln!(out, "MESSAGE: {}", Line(&incident.message))?;
     if let Some(pod) = incident.pod_name.as_deref().filter(|pod| !pod.is_empty()) {
         let namespace = incident.namespace.as_deref().unwrap_or_default();

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::record::Health;
-use crate::report::Report;
 use crate::report::format::Format;
 use crate::report::format::tests::sample_report;
+use crate::report::{IncidentKind, Report};
 
 fn page(report: &Report) -> String {
     String::from_utf8(Format::Default.render(report).unwrap()).unwrap()
@@ -95,6 +95,7 @@ fn hostile_names_forge_no_line_and_no_column() {
     }
     report.incident.pod_name = Some(evil.to_owned());
     report.incident.namespace = Some(evil.to_owned());
+    report.incident.kind = IncidentKind::Reported(evil.to_owned());
     report.history[0].end = evil.to_owned();
     report.neighbours[0].pod = evil.to_owned();
     if let Some(log) = &mut report.log {
