@@ -132,7 +132,10 @@ pub fn formats(text: &str) -> Result<Formats, String> {
         }
     }
     match formats.is_empty() {
-        true => Err("allowed: at least one of default, json, csv".to_owned()),
+        true => {
+            let names = Format::ALL.map(Format::name).join(", ");
+            Err(format!("allowed: at least one of {names}"))
+        }
         false => Ok(Formats(formats)),
     }
 }

@@ -6,10 +6,11 @@ use crate::api::error::{ApiError, Code};
 use crate::report::format::Format;
 
 /// What is offered, best first.
-const OFFERED: [(Format, &str, &str); 3] = [
+const OFFERED: [(Format, &str, &str); 4] = [
     (Format::Json, "application", "json"),
     (Format::Default, "text", "plain"),
     (Format::Csv, "text", "csv"),
+    (Format::Markdown, "text", "markdown"),
 ];
 
 /// The offered format the client likes best; of several, the first. Without a header: JSON.

@@ -151,21 +151,22 @@ async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Shape {
-    /// `default`, `json` or `csv`; wins over the `Accept` header.
+    /// `default`, `json`, `csv` or `markdown`; wins over the `Accept` header.
     #[param(inline, value_type = Option<schemas::ReportFormat>)]
     format: Option<String>,
 }
 
 /// The report of one incident.
 ///
-/// As JSON, as text (`format=default`, `Accept: text/plain`) or as a table of its telemetry (`format=csv`,
-/// `Accept: text/csv`).
+/// As JSON, as text (`format=default`, `Accept: text/plain`), as a page of Markdown (`format=markdown`,
+/// `Accept: text/markdown`) or as a table of its telemetry (`format=csv`, `Accept: text/csv`).
 #[utoipa::path(
     get, operation_id = "get_incident", path = "/api/v1/incidents/{id}", tag = "incidents",
     params(("id" = String, Path, description = "The incident's id"), Shape),
     responses(
         (status = 200, description = "The report", content(
-            (Report = "application/json"), (String = "text/plain"), (String = "text/csv")
+            (Report = "application/json"), (String = "text/plain"), (String = "text/csv"),
+            (String = "text/markdown")
         )),
         (status = 404, description = "No report has this id", body = ErrorBody),
         (status = 406, description = "None of the formats is acceptable", body = ErrorBody),

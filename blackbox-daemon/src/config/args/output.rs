@@ -9,7 +9,7 @@ use crate::destinations::DestinationConfig;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
-    /// What reports look like: default, json, csv; comma between. A directory always has json too.
+    /// What reports look like: default, json, csv, markdown; comma between. A directory always has json too.
     #[arg(
         long, env = "BLACKBOX_OUTPUT_FORMATTERS", default_value = "default",
         value_parser = values::formats

@@ -1,13 +1,18 @@
 //! Formatters: a report to bytes. Each is a pure function of the report; a failing one stops none of the others.
 //!
 //! `default` is text for people (and for v1's line readers), `json` is the contract, `csv` is the telemetry as
-//! a table. Names, extensions and content types of all of them live here and nowhere else.
+//! a table, `markdown` is a page for issues and chats. Names, extensions and content types of all of them live here and nowhere else.
 
 mod csv;
 mod json;
+mod line;
+mod markdown;
+mod next;
+mod quote;
 mod text;
 
 use std::fmt;
+use std::io::Write;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -23,11 +28,13 @@ pub enum Format {
     Json,
     /// The telemetry as a table.
     Csv,
+    /// A page for people, as Markdown.
+    Markdown,
 }
 
 impl Format {
     /// Every format, in the order messages list them.
-    pub const ALL: [Self; 3] = [Self::Default, Self::Json, Self::Csv];
+    pub const ALL: [Self; 4] = [Self::Default, Self::Json, Self::Csv, Self::Markdown];
 
     /// The format called `name`; case and surrounding white space don't matter.
     ///
@@ -47,6 +54,7 @@ impl Format {
             Self::Default => "default",
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Markdown => "markdown",
         }
     }
 
@@ -57,6 +65,7 @@ impl Format {
             Self::Default => "txt",
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Markdown => "md",
         }
     }
 
@@ -67,27 +76,35 @@ impl Format {
             Self::Default => "text/plain; charset=utf-8",
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Markdown => "text/markdown; charset=utf-8",
         }
     }
 
-    /// Writes `report` in this format. UTF-8, and ends with a line break.
+    /// `report` in this format. UTF-8, and ends with a line break.
     ///
     /// # Errors
     /// A value of the report can't be expressed in this format.
     pub fn render(self, report: &Report) -> Result<Vec<u8>, FormatError> {
         let mut bytes = Vec::new();
+        self.write(&mut bytes, report)?;
+        Ok(bytes)
+    }
+
+    /// Writes `report` in this format, in small pieces, as it is made.
+    ///
+    /// # Errors
+    /// A value of the report can't be expressed in this format, or `out` cannot be written.
+    pub fn write(self, out: &mut impl Write, report: &Report) -> Result<(), FormatError> {
         let written = match self {
-            Self::Default => text::write(&mut bytes, report),
-            Self::Json => json::write(&mut bytes, report),
-            Self::Csv => csv::write(&mut bytes, report),
+            Self::Default => text::write(out, report),
+            Self::Json => json::write(out, report),
+            Self::Csv => csv::write(out, report),
+            Self::Markdown => markdown::write(out, report),
         };
-        match written {
-            Ok(()) => Ok(bytes),
-            Err(source) => Err(FormatError {
-                format: self,
-                source,
-            }),
-        }
+        written.map_err(|source| FormatError {
+            format: self,
+            source,
+        })
     }
 }
 
@@ -133,9 +150,15 @@ pub(crate) mod tests {
 
     use super::{Format, UnknownFormat};
     use crate::report::{IncidentKind, Report};
+    pub(super) use corpus::hostile;
+    pub(super) use hostile::poison;
     pub(crate) use sample::sample_report;
+    pub(super) use structure::structure;
 
+    mod corpus;
+    mod hostile;
     mod sample;
+    mod structure;
 
     #[test]
     fn names_are_read_whatever_their_case_and_margins() {
@@ -151,7 +174,7 @@ pub(crate) mod tests {
         assert_eq!(Format::parse("xml"), Err(UnknownFormat("xml".to_owned())));
         assert_eq!(
             Format::parse(" xml ").unwrap_err().to_string(),
-            r#"unknown format "xml", use one of: default, json, csv"#
+            r#"unknown format "xml", use one of: default, json, csv, markdown"#
         );
     }
 
