@@ -15,7 +15,7 @@ use crate::evidence::Finder;
 use crate::metrics::Metrics;
 use crate::report::build::build;
 use crate::report::case::Case;
-use crate::report::format::Format;
+use crate::report::format::{Format, Options};
 use crate::report::{Finished, Report};
 
 /// Finished reports that a listener may be behind; more than the recorder makes cases of before it drops some.
@@ -52,6 +52,8 @@ pub struct Aids {
     pub metrics: Option<Metrics>,
     /// Who looks for evidence on the node.
     pub finder: Option<Finder>,
+    /// What formats are told.
+    pub options: Options,
 }
 
 /// Makes reports until the recorder has gone and its last case is told.
@@ -63,12 +65,16 @@ pub async fn run(
 ) {
     while let Some(mut case) = cases.recv().await {
         let (destinations, told) = (Arc::clone(&destinations), told.clone());
-        let Aids { metrics, finder } = aids.clone();
+        let Aids {
+            metrics,
+            finder,
+            options,
+        } = aids.clone();
         let done = tokio::task::spawn_blocking(move || {
             if let Some(finder) = finder {
                 finder.look(&mut case);
             }
-            let finished = tell(&case, &destinations, metrics.as_ref());
+            let finished = tell(&case, &destinations, (metrics.as_ref(), options));
             if let Some(metrics) = metrics {
                 metrics.incident(&finished.summary);
                 metrics.report_made(clock::boot_now().since(case.closed));
@@ -83,7 +89,11 @@ pub async fn run(
 }
 
 /// Tells one case to every destination; returns what it was about.
-fn tell(case: &Case, destinations: &Destinations, metrics: Option<&Metrics>) -> Finished {
+fn tell(
+    case: &Case,
+    destinations: &Destinations,
+    (metrics, options): (Option<&Metrics>, Options),
+) -> Finished {
     let report = build(case);
     tracing::warn!(
         incident = report.incident.id,
@@ -99,7 +109,7 @@ fn tell(case: &Case, destinations: &Destinations, metrics: Option<&Metrics>) -> 
     };
     for format in destinations.formats() {
         let started = clock::boot_now();
-        let rendered = format.render(&report);
+        let rendered = format.render_with(&report, options);
         if let Some(metrics) = metrics {
             let took = clock::boot_now().since(started);
             metrics.formatted(format, took, rendered.as_deref());

@@ -81,6 +81,7 @@ impl Recording {
             Aids {
                 metrics: Some(metrics.clone()),
                 finder: Some(finder(config)),
+                options: config.options,
             },
         ));
         tasks.close();

@@ -60,7 +60,10 @@ impl Serving {
                     .redacting(parts.config.redactor.clone()),
                 destinations: parts.destinations.clone(),
                 metrics: parts.metrics.clone(),
-                archive: parts.destinations.archive(),
+                archive: parts
+                    .destinations
+                    .archive()
+                    .map(|archive| archive.told(parts.config.options)),
                 views: Views::default(),
                 live,
                 body: Bodies::within(BodyLimits {

@@ -19,7 +19,7 @@ use crate::incident;
 use crate::incident::trigger::Rules;
 use crate::metrics;
 use crate::redact::Redactor;
-use crate::report::format::Format;
+use crate::report::format::{Format, Options};
 use crate::sources::ebpf::load::Limits;
 use crate::sources::kube;
 use crate::window;
@@ -62,6 +62,8 @@ pub struct Config {
     /// `None`: kernel programs are switched off.
     pub kernel: Option<Limits>,
     pub formats: Vec<Format>,
+    /// What formats are told.
+    pub options: Options,
     pub destinations: Vec<DestinationConfig>,
     pub kubernetes: Kubernetes,
     /// How the API server is reached, if it is.
@@ -153,6 +155,9 @@ impl Config {
                 words: kernel.last_words,
                 redactor: redactor.clone(),
             }),
+            options: Options {
+                brief_tokens: output.brief_tokens,
+            },
             formats: output.output_formatters.0,
             destinations,
             kubernetes,

@@ -68,6 +68,7 @@ impl Stage {
         let counted = Aids {
             metrics: Some(metrics.clone()),
             finder: None,
+            ..Aids::default()
         };
         tokio::spawn(reporter::run(waiting, to, Told::default(), counted));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -151,7 +151,7 @@ async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Shape {
-    /// `default`, `json`, `csv` or `markdown`; wins over the `Accept` header.
+    /// `default`, `json`, `csv`, `markdown` or `brief`; wins over the `Accept` header.
     #[param(inline, value_type = Option<schemas::ReportFormat>)]
     format: Option<String>,
 }
@@ -159,7 +159,7 @@ struct Shape {
 /// The report of one incident.
 ///
 /// As JSON, as text (`format=default`, `Accept: text/plain`), as a page of Markdown (`format=markdown`,
-/// `Accept: text/markdown`) or as a table of its telemetry (`format=csv`, `Accept: text/csv`).
+/// `Accept: text/markdown`), as a brief for language models (`format=brief`) or as a table of its telemetry (`format=csv`, `Accept: text/csv`).
 #[utoipa::path(
     get, operation_id = "get_incident", path = "/api/v1/incidents/{id}", tag = "incidents",
     params(("id" = String, Path, description = "The incident's id"), Shape),

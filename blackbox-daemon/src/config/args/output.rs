@@ -4,17 +4,24 @@ use clap::Args;
 
 use crate::config::values::{self, Formats};
 use crate::destinations::DestinationConfig;
+use crate::report::format::Options;
 
 /// Where reports go and what they look like.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct Output {
-    /// What reports look like: default, json, csv, markdown; comma between. A directory always has json too.
+    /// What reports look like: default, json, csv, markdown, brief; comma between. A directory always has json too.
     #[arg(
         long, env = "BLACKBOX_OUTPUT_FORMATTERS", default_value = "default",
         value_parser = values::formats
     )]
     pub output_formatters: Formats,
+    /// Most tokens of a brief (what a language model reads of a report), 256 to 32768.
+    #[arg(
+        long, env = "BLACKBOX_BRIEF_TOKENS", default_value_t = Options::BRIEF_TOKENS,
+        value_parser = clap::value_parser!(u32).range(256..=32768)
+    )]
+    pub brief_tokens: u32,
     /// A directory, stdout, or an http(s) URL; comma between several.  [default: /var/log/blackbox]
     #[arg(
         long, env = "BLACKBOX_OUTPUT_PATH", value_delimiter = ',',

@@ -1,8 +1,9 @@
 //! Formatters: a report to bytes. Each is a pure function of the report; a failing one stops none of the others.
 //!
 //! `default` is text for people (and for v1's line readers), `json` is the contract, `csv` is the telemetry as
-//! a table, `markdown` is a page for issues and chats. Names, extensions and content types of all of them live here and nowhere else.
+//! a table, `markdown` is a page for issues and chats, `brief` a bounded one for language models. Names, extensions and content types of all of them live here and nowhere else.
 
+mod brief;
 mod csv;
 mod json;
 mod line;
@@ -30,11 +31,39 @@ pub enum Format {
     Csv,
     /// A page for people, as Markdown.
     Markdown,
+    /// What a language model needs, in a bounded number of tokens.
+    Brief,
+}
+
+/// What formats may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Most tokens of a brief.
+    pub brief_tokens: u32,
+}
+
+impl Options {
+    /// Tokens of a brief, unless configured.
+    pub const BRIEF_TOKENS: u32 = 2000;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            brief_tokens: Self::BRIEF_TOKENS,
+        }
+    }
 }
 
 impl Format {
     /// Every format, in the order messages list them.
-    pub const ALL: [Self; 4] = [Self::Default, Self::Json, Self::Csv, Self::Markdown];
+    pub const ALL: [Self; 5] = [
+        Self::Default,
+        Self::Json,
+        Self::Csv,
+        Self::Markdown,
+        Self::Brief,
+    ];
 
     /// The format called `name`; case and surrounding white space don't matter.
     ///
@@ -55,6 +84,7 @@ impl Format {
             Self::Json => "json",
             Self::Csv => "csv",
             Self::Markdown => "markdown",
+            Self::Brief => "brief",
         }
     }
 
@@ -66,6 +96,7 @@ impl Format {
             Self::Json => "json",
             Self::Csv => "csv",
             Self::Markdown => "md",
+            Self::Brief => "brief.md",
         }
     }
 
@@ -76,17 +107,25 @@ impl Format {
             Self::Default => "text/plain; charset=utf-8",
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8",
-            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Markdown | Self::Brief => "text/markdown; charset=utf-8",
         }
+    }
+
+    /// `report` in this format, with the options' defaults. UTF-8, and ends with a line break.
+    ///
+    /// # Errors
+    /// A value of the report can't be expressed in this format.
+    pub fn render(self, report: &Report) -> Result<Vec<u8>, FormatError> {
+        self.render_with(report, Options::default())
     }
 
     /// `report` in this format. UTF-8, and ends with a line break.
     ///
     /// # Errors
     /// A value of the report can't be expressed in this format.
-    pub fn render(self, report: &Report) -> Result<Vec<u8>, FormatError> {
+    pub fn render_with(self, report: &Report, options: Options) -> Result<Vec<u8>, FormatError> {
         let mut bytes = Vec::new();
-        self.write(&mut bytes, report)?;
+        self.write(&mut bytes, report, options)?;
         Ok(bytes)
     }
 
@@ -94,12 +133,18 @@ impl Format {
     ///
     /// # Errors
     /// A value of the report can't be expressed in this format, or `out` cannot be written.
-    pub fn write(self, out: &mut impl Write, report: &Report) -> Result<(), FormatError> {
+    pub fn write(
+        self,
+        out: &mut impl Write,
+        report: &Report,
+        options: Options,
+    ) -> Result<(), FormatError> {
         let written = match self {
             Self::Default => text::write(out, report),
             Self::Json => json::write(out, report),
             Self::Csv => csv::write(out, report),
             Self::Markdown => markdown::write(out, report),
+            Self::Brief => brief::write(out, report, options.brief_tokens as usize),
         };
         written.map_err(|source| FormatError {
             format: self,
@@ -153,7 +198,7 @@ pub(crate) mod tests {
     pub(super) use corpus::hostile;
     pub(super) use hostile::poison;
     pub(crate) use sample::sample_report;
-    pub(super) use structure::structure;
+    pub(super) use structure::{blocks_and_links, structure};
 
     mod corpus;
     mod hostile;
@@ -174,7 +219,7 @@ pub(crate) mod tests {
         assert_eq!(Format::parse("xml"), Err(UnknownFormat("xml".to_owned())));
         assert_eq!(
             Format::parse(" xml ").unwrap_err().to_string(),
-            r#"unknown format "xml", use one of: default, json, csv, markdown"#
+            r#"unknown format "xml", use one of: default, json, csv, markdown, brief"#
         );
     }
 

@@ -17,7 +17,7 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open, openat};
 use tokio::sync::Semaphore;
 
 use super::name;
-use crate::report::format::{Format, FormatError};
+use crate::report::format::{Format, FormatError, Options};
 use crate::report::{Report, Summary};
 
 /// Largest report that is read, bytes. Ten times what a busy node's come to.
@@ -29,6 +29,7 @@ const MAX_FILES: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Archive {
     shared: Arc<Shared>,
+    options: Options,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,14 @@ impl Archive {
                 known: Mutex::default(),
                 turn: Arc::new(Semaphore::new(1)),
             }),
+            options: Options::default(),
         }
+    }
+
+    /// The same, with what formats are told.
+    #[must_use]
+    pub fn told(self, options: Options) -> Self {
+        Self { options, ..self }
     }
 
     /// Every report, newest first.
@@ -111,7 +119,9 @@ impl Archive {
     /// # Errors
     /// The directory or the file cannot be read, or the report cannot be shown in that format.
     pub async fn get(&self, incident: String, format: Format) -> Result<Option<Bytes>, Error> {
-        self.read(move |shared| shared.get(&incident, format)).await
+        let options = self.options;
+        self.read(move |shared| shared.get(&incident, format, options))
+            .await
     }
 
     async fn read<T: Send + 'static>(
@@ -176,7 +186,12 @@ impl Shared {
         })
     }
 
-    fn get(&self, incident: &str, format: Format) -> Result<Option<Bytes>, Error> {
+    fn get(
+        &self,
+        incident: &str,
+        format: Format,
+        options: Options,
+    ) -> Result<Option<Bytes>, Error> {
         let directory = self.open()?;
         let reports = self.list(&directory)?.reports;
         let Some(Listed { name, .. }) = reports
@@ -200,7 +215,7 @@ impl Shared {
             source,
         })?;
         drop(json);
-        Ok(Some(format.render(&report)?.into()))
+        Ok(Some(format.render_with(&report, options)?.into()))
     }
 }
 
