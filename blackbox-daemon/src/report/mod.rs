@@ -15,6 +15,7 @@ mod head;
 mod history;
 pub mod ledger;
 mod neighbours;
+pub mod schema;
 pub mod sentence;
 mod summary;
 

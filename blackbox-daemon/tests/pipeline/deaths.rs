@@ -18,7 +18,7 @@ const LIMIT: u64 = 64 * MIB;
 /// How far below its limit a full cgroup may be: two per-CPU batches of 64 pages.
 const SLACK: u64 = 2 * 64 * 4096;
 
-struct Death {
+pub(crate) struct Death {
     name: &'static str,
     records: Vec<Record>,
     /// Cause and grade.
@@ -55,7 +55,7 @@ impl Death {
     }
 }
 
-fn all() -> Vec<Death> {
+pub(crate) fn all() -> Vec<Death> {
     let mut all = memory_limits();
     all.extend(counted_limits());
     all.extend(node_ooms());
@@ -401,7 +401,7 @@ fn exits() -> Vec<Death> {
 }
 
 /// The one case about the victim.
-fn case_of(death: &Death) -> blackbox_daemon::report::case::Case {
+pub(crate) fn case_of(death: &Death) -> blackbox_daemon::report::case::Case {
     let mut about = cases(&death.records);
     about.retain(|case| {
         case.incident

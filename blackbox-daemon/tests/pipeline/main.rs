@@ -4,6 +4,7 @@ mod cluster;
 mod completeness;
 mod deaths;
 mod diagnosis;
+mod formats;
 mod incidents;
 mod kube;
 mod pods;

@@ -195,14 +195,16 @@ pub(crate) mod tests {
 
     use super::{Format, UnknownFormat};
     use crate::report::{IncidentKind, Report};
-    pub(super) use corpus::hostile;
-    pub(super) use hostile::poison;
+    pub(in crate::report) use corpus::hostile;
+    pub(in crate::report) use hostile::poison;
     pub(crate) use sample::sample_report;
+    pub(in crate::report) use strict::strict;
     pub(super) use structure::{blocks_and_links, structure};
 
     mod corpus;
     mod hostile;
     mod sample;
+    mod strict;
     mod structure;
 
     #[test]
