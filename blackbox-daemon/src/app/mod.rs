@@ -86,8 +86,10 @@ impl App {
         let mut ends = Ends::new().context("cannot wait for signals")?;
         let destinations = Destinations::start(config.destinations.clone(), &config.formats)?;
         let (feed, intake) = feed::feed();
+        let feed = feed.redacting(config.redactor.clone());
         let node = recording::node(&config);
         let metrics = Metrics::new(node.clone(), &config.proc_root)?;
+        metrics.read_redactor(config.redactor.clone());
         let sources = Sources::start(&config, kernel, &hierarchies, &feed, (&metrics, &node));
         let parts = Parts {
             config: &config,

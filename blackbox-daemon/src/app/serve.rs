@@ -56,8 +56,7 @@ impl Serving {
             );
             let api = Api::new(api::Parts {
                 recorder: recording.handle.clone(),
-                sidecars: Sidecars::new(sidecars, feed.clone())
-                    .redacting(parts.config.redactor.clone()),
+                sidecars: Sidecars::new(sidecars, feed.clone()),
                 destinations: parts.destinations.clone(),
                 metrics: parts.metrics.clone(),
                 archive: parts

@@ -117,7 +117,6 @@ fn kube(config: &Config, node: &NodeInfo) -> kube::Config {
         pending: config.cluster.pending,
         state_dir: config.cluster.state_dir.clone(),
         logs: config.cluster.logs.clone(),
-        redactor: config.redactor.clone(),
     }
 }
 

@@ -153,7 +153,6 @@ impl Config {
                 calls_burst: kernel.syscall_burst,
                 errno_ignored: kernel.syscall_ignore.0,
                 words: kernel.last_words,
-                redactor: redactor.clone(),
             }),
             options: Options {
                 brief_tokens: output.brief_tokens,

@@ -15,6 +15,7 @@ mod page;
 mod process;
 mod programs;
 mod recorder;
+mod redact;
 mod reports;
 mod requests;
 mod timed;
@@ -36,6 +37,7 @@ use crate::api::server::Connections;
 use crate::clock::{self, WallOffset};
 use crate::destinations::Destinations;
 use crate::recorder::status::Handle;
+use crate::redact::Redactor;
 use crate::report::NodeInfo;
 use crate::sources::kube::Counts;
 
@@ -62,6 +64,7 @@ struct Inner {
     programs: OnceLock<Vec<(&'static str, OwnedFd)>>,
     connections: OnceLock<Arc<Connections>>,
     kube: OnceLock<Counts>,
+    redactor: OnceLock<Redactor>,
 }
 
 impl Metrics {
@@ -81,6 +84,7 @@ impl Metrics {
             programs: OnceLock::new(),
             connections: OnceLock::new(),
             kube: OnceLock::new(),
+            redactor: OnceLock::new(),
         })))
     }
 
@@ -110,6 +114,11 @@ impl Metrics {
         self.0.kube.get_or_init(|| counts);
     }
 
+    /// Shows how many secrets were hidden. The first one given counts.
+    pub fn read_redactor(&self, redactor: Redactor) {
+        self.0.redactor.get_or_init(|| redactor);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -132,6 +141,9 @@ impl Metrics {
         }
         if let Some(counts) = inner.kube.get() {
             kube::collect(&mut families, &counts.read(), WallOffset::now());
+        }
+        if let Some(redactor) = inner.redactor.get() {
+            redact::collect(&mut families, redactor);
         }
         if let Some(programs) = inner.programs.get() {
             programs::collect(&mut families, inner.process.root(), programs);

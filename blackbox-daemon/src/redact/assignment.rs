@@ -5,10 +5,9 @@
 
 use regex::Regex;
 
-use super::{Kind, Span, plain};
-
-/// Ends of names of secrets.
-const NAMES: &str = r"(?P<password>pass(?:word|wd|phrase|code)|pwd|(?:[^a-z]|^)pass|credentials?)|(?P<key>api[_.-]?key|(?:access|secret|private|signing|encryption|account|auth|master|shared)[_.-]?key)|(?P<token>token|secret|authorization|session[_-]?id|sessid|connect\.sid|[^a-z]auth)";
+use super::names::{NAMES, TAIL};
+use super::value::Value;
+use super::{Kind, Span, plain, rules};
 
 /// Longest value that may turn out to be none, bytes: bounds what is read twice.
 const DOUBTED: usize = 256;
@@ -19,57 +18,13 @@ pub(super) struct Assignments {
     name: Regex,
 }
 
-/// What a name, whole, says of its value. `None`: that it is no secret.
-pub(super) fn secret_name(name: &str) -> Option<Kind> {
-    let bare: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    let ends = |words: &[&str]| words.iter().any(|word| bare.ends_with(word));
-    if ends(&[
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "credential",
-        "credentials",
-    ]) || matches!(&*bare, "pass" | "pwd" | "dbpass" | "userpwd")
-        || name.to_ascii_lowercase().ends_with("_pass")
-    {
-        Some(Kind::Password)
-    } else if ends(&[
-        "apikey",
-        "accesskey",
-        "secretkey",
-        "privatekey",
-        "signingkey",
-        "encryptionkey",
-        "accountkey",
-        "authkey",
-        "masterkey",
-        "sharedkey",
-    ]) {
-        Some(Kind::Key)
-    } else if ends(&["token", "secret", "authorization", "sessionid", "setcookie"])
-        || bare == "cookie"
-    {
-        Some(Kind::Token)
-    } else {
-        None
-    }
-}
-
 impl Assignments {
     pub(super) fn new() -> Self {
         let pattern = format!(
-            r#"(?i)(?P<before>(?:unexpected|invalid|illegal|unknown|bad|next)\s+)?(?:{NAMES})(?:(?P<pair>\\*["']\s*,\s*\\*["']?value)?\\*["']?\]?\s*(?P<sep>=>|:=|=|:)[ \t]*|(?P<list>\\*["']\s*,\s*)\\*["']|(?P<xml>>)|(?P<gap>[ \t]+))"#
+            r#"(?i)(?P<before>(?:unexpected|invalid|illegal|unknown|bad|next)\s+)?(?:{NAMES}){TAIL}(?:(?P<pair>\\*["']\s*,\s*\\*["']?value)?\\*["']?\]?\s*(?P<sep>=>|:=|=|:)[ \t]*|(?P<list>\\*["']\s*,\s*)\\*["']|(?P<xml>>)|(?P<gap>[ \t]+))"#
         );
         Self {
-            name: regex::RegexBuilder::new(&pattern)
-                .dfa_size_limit(super::rules::CACHE)
-                .build()
-                .expect("a constant pattern"),
+            name: rules::constant(&pattern),
         }
     }
 
@@ -78,9 +33,11 @@ impl Assignments {
         while let Some(at) = self.name.captures_at(text, from) {
             let Some(whole) = at.get(0) else { break };
             from = whole.end();
+            let weak = at.name("weak");
             let kind = match (at.name("password"), at.name("key")) {
                 (Some(_), _) => Kind::Password,
                 (_, Some(_)) => Kind::Key,
+                _ if weak.is_some_and(|name| name.as_str().ends_with(['y', 'Y'])) => Kind::Key,
                 _ => Kind::Token,
             };
             // `--password …`: the flag's name begins with two dashes.
@@ -112,6 +69,7 @@ impl Assignments {
             let shown = &text[value.start..value.end];
             let doubtful = shown.len() <= DOUBTED
                 && (at.name("before").is_some() && kind == Kind::Token
+                    || weak.is_some() && !plain::coded_word(shown)
                     || value.is_harmless(shown, kind)
                     || at.name("gap").is_some() && shown.starts_with('-')
                     || prose && !value.quoted && !told(text, whole.start(), &value, shown)
@@ -147,112 +105,4 @@ fn told(text: &str, name: usize, value: &Value, shown: &str) -> bool {
     let rest = rest.split(|byte| *byte == b'\n').next().unwrap_or(rest);
     let last = rest.len() < DOUBTED && rest.trim_ascii().is_empty();
     plain::coded(shown) || (alone && last)
-}
-
-/// A value's place.
-struct Value {
-    start: usize,
-    end: usize,
-    quoted: bool,
-}
-
-impl Value {
-    /// Reads it, from behind what assigns.
-    fn at(text: &str, start: usize) -> Self {
-        let some = text[start..].strip_prefix("Some(").map_or(0, |_| 5);
-        let start = start + some;
-        let rest = &text[start..];
-        let slashes = rest.bytes().take_while(|b| *b == b'\\').count();
-        let quote = rest.as_bytes().get(slashes).copied();
-        if let Some(quote @ (b'"' | b'\'' | b'`')) = quote {
-            let start = start + slashes + 1;
-            let bytes = &text.as_bytes()[start..];
-            let mut run = 0;
-            for (at, byte) in bytes.iter().enumerate() {
-                match byte {
-                    b'\\' => run += 1,
-                    b if *b == quote && (run == slashes || (slashes == 0 && run % 2 == 0)) => {
-                        let end = start + at - run.min(slashes);
-                        return Self {
-                            start,
-                            end,
-                            quoted: true,
-                        };
-                    }
-                    _ => run = 0,
-                }
-            }
-            return Self {
-                start,
-                end: text.len(),
-                quoted: true,
-            };
-        }
-        let end = start + bare(rest);
-        Self {
-            start,
-            end,
-            quoted: false,
-        }
-    }
-
-    fn is_harmless(&self, shown: &str, kind: Kind) -> bool {
-        let number = shown.len() <= 6 && shown.bytes().all(|b| b.is_ascii_digit());
-        let call = shown.find('(').is_some_and(|open| {
-            shown[..open]
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b == b'_' || b == b'.')
-        });
-        let code = [
-            "self.",
-            "this.",
-            "os.",
-            "config.",
-            "settings.",
-            "req.",
-            "process.",
-        ];
-        shown.starts_with('=')
-            || plain::stands_for(shown)
-            || plain::path(shown)
-            || kind != Kind::Password && number
-            || kind != Kind::Password && self.quoted && shown.matches(' ').count() > 1
-            || !self.quoted && (call || code.iter().any(|code| shown.starts_with(code)))
-    }
-}
-
-/// How long a value without quotes is.
-fn bare(rest: &str) -> usize {
-    let bytes = rest.as_bytes();
-    // A name and `=` behind a comma begin the next setting.
-    let next = |at: usize| {
-        let name = bytes[at..].iter().take(64);
-        let name = name.take_while(|b| b.is_ascii_alphanumeric() || b"_.-% []".contains(b));
-        let end = at + name.count();
-        end > at && matches!(bytes.get(end), Some(b'=' | b':'))
-    };
-    let mut end = bytes.len();
-    for (at, byte) in bytes.iter().enumerate() {
-        let space = bytes.get(at + 1).is_none_or(u8::is_ascii_whitespace);
-        let stops = match byte {
-            b'"' | b'\'' | b'`' | b'<' => true,
-            b'\\' => matches!(
-                bytes.get(at + 1),
-                Some(b'"' | b'\'' | b'n' | b'r' | b't' | b'\\')
-            ),
-            b',' | b';' | b'&' => space || next(at + 1),
-            other => other.is_ascii_whitespace() || other.is_ascii_control(),
-        };
-        if stops {
-            end = at;
-            break;
-        }
-    }
-    let mut value = &rest[..end];
-    for (open, close) in [('(', ')'), ('{', '}'), ('[', ']')] {
-        while value.ends_with(close) && !value.contains(open) {
-            value = &value[..value.len() - 1];
-        }
-    }
-    value.len()
 }

@@ -6,10 +6,16 @@
 
 mod assignment;
 mod card;
+mod event;
+mod forms;
 mod json;
 mod lines;
+mod names;
 mod plain;
+mod prefix;
 mod rules;
+mod spans;
+mod value;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -175,7 +181,7 @@ impl Redactor {
 }
 
 fn own(pattern: &str) -> Result<Regex, Error> {
-    let regex = Regex::new(pattern).map_err(|source| Error::Pattern {
+    let regex = rules::bounded(pattern).map_err(|source| Error::Pattern {
         pattern: pattern.to_owned(),
         source: Box::new(source),
     })?;

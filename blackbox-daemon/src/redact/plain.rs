@@ -128,6 +128,16 @@ pub(super) fn coded(value: &str) -> bool {
         || (value.len() >= 24 && !value.contains(['-', '_', '.']))
 }
 
+/// Long enough for a secret, and no word.
+pub(super) fn coded_word(value: &str) -> bool {
+    value.len() >= 8 && coded(value) && !value.contains(' ')
+}
+
+/// Digits and letters, not a number, a port or a size.
+pub(super) fn word_with_digits(value: &str) -> bool {
+    numbered(value) && value.bytes().filter(u8::is_ascii_alphabetic).count() >= 3
+}
+
 /// Has digits.
 pub(super) fn numbered(value: &str) -> bool {
     value.bytes().any(|b| b.is_ascii_digit())

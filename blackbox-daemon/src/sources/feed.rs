@@ -1,7 +1,8 @@
 //! The bounded way from the sources to the recorder. A source never waits here; a client's request may.
 //!
 //! Two queues, so that a flood of bulk records cannot delay or displace a decisive one. A batch that finds its
-//! queue full is dropped whole and counted by class; the recorder turns the counts into `Gap` records.
+//! queue full is dropped whole and counted by class; the recorder turns the counts into `Gap` records. Secrets are hidden
+//! here: nothing reaches the recorder by another way.
 //! Bounds: [`DECISIVE_BATCHES`] and [`BULK_BATCHES`] batches of at most [`BATCH`] records.
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 use crate::record::{Class, Gap, LaneName, LossCause, Record};
+use crate::redact::Redactor;
 
 /// Most records a source puts in one batch.
 pub const BATCH: usize = 512;
@@ -24,6 +26,7 @@ pub struct Feed {
     decisive: mpsc::Sender<Vec<Record>>,
     bulk: mpsc::Sender<Vec<Record>>,
     lost: Arc<Losses>,
+    redactor: Redactor,
 }
 
 /// The recorder's end.
@@ -36,16 +39,31 @@ pub struct Intake {
 
 /// A place in a queue that is already the caller's.
 #[derive(Debug)]
-pub struct Place<'a>(mpsc::Permit<'a, Vec<Record>>);
+pub struct Place<'a> {
+    permit: mpsc::Permit<'a, Vec<Record>>,
+    redactor: &'a Redactor,
+}
 
 impl Place<'_> {
-    /// Fills the place.
-    pub fn send(self, batch: Vec<Record>) {
-        self.0.send(batch);
+    /// Fills the place; hides secrets.
+    pub fn send(self, mut batch: Vec<Record>) {
+        hide(self.redactor, &mut batch);
+        self.permit.send(batch);
+    }
+
+    /// Fills the place with records whose secrets the caller has hidden with [`Feed::redactor`].
+    pub(super) fn send_hidden(self, batch: Vec<Record>) {
+        self.permit.send(batch);
     }
 }
 
-/// Makes a feed.
+fn hide(redactor: &Redactor, batch: &mut [Record]) {
+    for record in batch {
+        redactor.event(&mut record.event);
+    }
+}
+
+/// Makes a feed that hides secrets with the built-in rules.
 #[must_use]
 pub fn feed() -> (Feed, Intake) {
     let (decisive, decisive_out) = mpsc::channel(DECISIVE_BATCHES);
@@ -61,12 +79,25 @@ pub fn feed() -> (Feed, Intake) {
             decisive,
             bulk,
             lost,
+            redactor: Redactor::default(),
         },
         intake,
     )
 }
 
 impl Feed {
+    /// Hides secrets with `redactor`.
+    #[must_use]
+    pub fn redacting(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// What hides secrets in everything that comes this way.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     fn lane(&self, lane: LaneName) -> &mpsc::Sender<Vec<Record>> {
         match lane {
             LaneName::Decisive => &self.decisive,
@@ -74,11 +105,12 @@ impl Feed {
         }
     }
 
-    /// Offers a batch. If its queue is full (or the recorder is gone) every record in it is counted as lost.
-    pub fn offer(&self, lane: LaneName, batch: Vec<Record>) {
+    /// Offers a batch, secrets hidden. If its queue is full (or the recorder is gone) every record in it is counted as lost.
+    pub fn offer(&self, lane: LaneName, mut batch: Vec<Record>) {
         if batch.is_empty() {
             return;
         }
+        hide(&self.redactor, &mut batch);
         if let Err(error) = self.lane(lane).try_send(batch) {
             for record in error.into_inner() {
                 self.lose(record.event.class(), LossCause::FeedFull, 1);
@@ -90,12 +122,21 @@ impl Feed {
     /// `None`: full at the moment.
     #[must_use]
     pub fn place(&self, lane: LaneName) -> Option<Place<'_>> {
-        self.lane(lane).try_reserve().ok().map(Place)
+        let permit = self.lane(lane).try_reserve().ok()?;
+        Some(self.of(permit))
     }
 
     /// A place in the queue, waited for: for those that can wait where the sources cannot. `None`: the recorder is gone.
     pub async fn next_place(&self, lane: LaneName) -> Option<Place<'_>> {
-        self.lane(lane).reserve().await.ok().map(Place)
+        let permit = self.lane(lane).reserve().await.ok()?;
+        Some(self.of(permit))
+    }
+
+    fn of<'a>(&'a self, permit: mpsc::Permit<'a, Vec<Record>>) -> Place<'a> {
+        Place {
+            permit,
+            redactor: &self.redactor,
+        }
     }
 
     /// Counts records that were lost before they could be offered.

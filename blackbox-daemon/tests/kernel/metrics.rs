@@ -8,7 +8,6 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::privileges;
-use blackbox_daemon::redact::Redactor;
 use blackbox_daemon::report::NodeInfo;
 use blackbox_daemon::sources::cgroup::Hierarchies;
 use blackbox_daemon::sources::ebpf::load::{self, Limits};
@@ -68,7 +67,6 @@ fn page_of_programs() -> Result<(BTreeSet<String>, String)> {
         calls_burst: 10,
         errno_ignored: Vec::new(),
         words: true,
-        redactor: Redactor::default(),
     };
     let programs = load::load(&limits, &Hierarchies::discover(Path::new("/proc"))?)?;
     privileges::drop_all()?;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blackbox_daemon::record::{Event, Health, Record};
-use blackbox_daemon::redact::Redactor;
 use blackbox_daemon::sources::kube::{Access, Config, Counts};
 use blackbox_daemon::sources::{Intake, feed, kube};
 use serde_json::{Value, json};
@@ -90,7 +89,6 @@ impl Stage {
                 pods: "/nonexistent".into(),
                 containers: "/nonexistent".into(),
             },
-            redactor: Redactor::default(),
         };
         let (feed, intake) = feed::feed();
         let (counts, stop) = (Counts::default(), CancellationToken::new());

@@ -19,7 +19,6 @@ use super::btf::{self, Btf};
 use super::offsets::{self, Hook};
 use super::wire::Plain;
 use super::words::Heard;
-use crate::redact::Redactor;
 use crate::sources::cgroup::{Hierarchies, Mode};
 
 /// The kernel object, built by `cargo xtask build-ebpf`; empty when the daemon was built without it.
@@ -62,8 +61,6 @@ pub struct Limits {
     pub errno_ignored: Vec<u16>,
     /// Whether last words are kept.
     pub words: bool,
-    /// Hides secrets in them.
-    pub redactor: Redactor,
 }
 
 /// Programs that run. Dropping it detaches them.
@@ -142,10 +139,7 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
         bulk: RingBuf::try_from(map(&mut ebpf, "BULK")?)?,
         tally: PerCpuArray::try_from(map(&mut ebpf, "TALLY")?)?,
         accounts: BpfHashMap::try_from(map(&mut ebpf, "ACCOUNTS")?)?,
-        heard: Heard::new(
-            BpfHashMap::try_from(map(&mut ebpf, "WORDS")?)?,
-            limits.redactor.clone(),
-        ),
+        heard: Heard::new(BpfHashMap::try_from(map(&mut ebpf, "WORDS")?)?),
         logger,
         hooks,
         _ebpf: ebpf,

@@ -1,8 +1,8 @@
 //! Last words: what the kernel programs keep of what a container's processes wrote, made into records when one of its
 //! processes ends badly.
 //!
-//! Reads the map of last words; makes records of whole lines as far as that is possible, secrets hidden. Guarantee: each
-//! piece is told once, and only while its bytes are there.
+//! Reads the map of last words; makes records of whole lines as far as that is possible; the feed hides secrets in them.
+//! Guarantee: each piece is told once, and only while its bytes are there.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,6 @@ use super::wire::Plain;
 use crate::record::{
     BootTime, CgroupId, Comm, Event, Exit, Process, ProcessKey, Record, Stream, Subject, Words,
 };
-use crate::redact::Redactor;
 
 /// Pieces of one process and stream that follow each other within this time are one record: runtimes write a line in
 /// many calls.
@@ -26,15 +25,13 @@ const MOST: usize = 2048;
 pub(super) struct Heard {
     map: BpfHashMap<MapData, u64, Plain<LastWords>>,
     told: HashMap<u64, u64>,
-    redactor: Redactor,
 }
 
 impl Heard {
-    pub(super) fn new(map: BpfHashMap<MapData, u64, Plain<LastWords>>, redactor: Redactor) -> Self {
+    pub(super) fn new(map: BpfHashMap<MapData, u64, Plain<LastWords>>) -> Self {
         Self {
             map,
             told: HashMap::new(),
-            redactor,
         }
     }
 
@@ -56,13 +53,7 @@ impl Heard {
             return Vec::new();
         };
         let told = self.told.insert(cgroup.0, words.count).unwrap_or(0);
-        let mut made = records(&words, told, cgroup);
-        for record in &mut made {
-            if let Event::Words(words) = &mut record.event {
-                words.hidden = self.redactor.string(&mut words.text);
-            }
-        }
-        made
+        records(&words, told, cgroup)
     }
 
     /// Gives the memory of a removed cgroup back.

@@ -43,7 +43,6 @@ use super::feed::BATCH;
 use super::{Feed, announce};
 use crate::clock::{self, WallOffset};
 use crate::record::{Event, Health, LaneName, Record, SourceName, Subject};
-use crate::redact::Redactor;
 pub use client::{Access, Error, connect};
 pub use counts::{Counted, Counts};
 pub use logs::Directories;
@@ -70,8 +69,6 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// The kubelet's log directories, which have names too.
     pub logs: Directories,
-    /// Hides secrets in messages.
-    pub redactor: Redactor,
 }
 
 impl Config {
@@ -86,26 +83,6 @@ enum Told {
     Pods(Update<Pod>),
     PodEvents(Update<ClusterEvent>),
     NodeEvents(Update<ClusterEvent>),
-}
-
-/// Hides secrets in what containers and the cluster said.
-fn redact(event: &mut Event, redactor: &Redactor) {
-    let message = match event {
-        Event::KubeEvent(event) => Some(&mut event.message),
-        Event::ContainerEnded(ended) => ended.message.as_mut(),
-        Event::PodCondition(condition) => condition.message.as_mut(),
-        Event::Pod(facts) => {
-            let disruption = facts.disruption.as_mut();
-            if let Some(message) = disruption.and_then(|found| found.message.as_mut()) {
-                redactor.string(message);
-            }
-            facts.message.as_mut()
-        }
-        _ => None,
-    };
-    if let Some(message) = message {
-        redactor.string(message);
-    }
 }
 
 /// Follows the API server until `stop`.
@@ -300,9 +277,6 @@ impl Kube {
 
     /// Hands records to the recorder. Whether ends of containers are among them.
     fn offer(&self, mut records: Vec<Record>) -> bool {
-        for record in &mut records {
-            redact(&mut record.event, &self.config.redactor);
-        }
         let ended = |record: &&Record| matches!(record.event, Event::ContainerEnded(_));
         let ends = records.iter().filter(ended).count();
         self.counts.ended(ends);

@@ -2,7 +2,7 @@
 //!
 //! A claimed time decides a record's place only when it is plausible: not from the future, and not older than the
 //! window. Otherwise the record stands where it arrived; both times are kept. A submission that does not fit is
-//! refused, so its sender knows and keeps it: nothing is lost here.
+//! refused, so its sender knows and keeps it: nothing is lost here. Secrets are hidden first: what is kept is paid for.
 
 pub mod budget;
 
@@ -19,7 +19,6 @@ use crate::clock::WallOffset;
 use crate::record::{
     BootTime, Event, LaneName, PodName, Record, Reported, Subject, Submission, Telemetry,
 };
-use crate::redact::Redactor;
 use crate::window;
 
 /// Longest wait for the recorder.
@@ -82,7 +81,6 @@ pub enum Refused {
 pub struct Sidecars {
     config: Config,
     feed: Feed,
-    redactor: Redactor,
     state: Arc<Mutex<State>>,
 }
 
@@ -107,15 +105,8 @@ impl Sidecars {
         Self {
             config,
             feed,
-            redactor: Redactor::default(),
             state: Arc::default(),
         }
-    }
-
-    /// Hides secrets with `redactor`; by default, with the built-in rules.
-    #[must_use]
-    pub fn redacting(self, redactor: Redactor) -> Self {
-        Self { redactor, ..self }
     }
 
     /// A place for telemetry or reports, waited for `PATIENCE` at most: on a busy node the recorder may not get its
@@ -142,8 +133,7 @@ impl Sidecars {
         wall: WallOffset,
     ) -> Result<Vec<u64>, Refused> {
         for telemetry in &mut telemetry {
-            self.redactor.json_text(&mut telemetry.data);
-            self.redactor.pairs(&mut telemetry.tags);
+            self.feed.redactor().telemetry(telemetry);
         }
         let mut by_pod: HashMap<PodName, u64> = HashMap::new();
         for telemetry in &telemetry {
@@ -162,7 +152,7 @@ impl Sidecars {
             subject: Subject::Pod,
             event: Event::Telemetry(Box::new(telemetry)),
         });
-        place.send(records.collect());
+        place.send_hidden(records.collect());
         Ok(numbers)
     }
 
@@ -182,9 +172,7 @@ impl Sidecars {
             namespace: String::new(),
             name: String::new(),
         };
-        self.redactor.string(&mut reported.message);
-        self.redactor.json_text(&mut reported.context);
-        self.redactor.pairs(&mut reported.tags);
+        self.feed.redactor().reported(&mut reported);
         let bytes = (reported.context.len() + reported.message.len() + REST) as u64;
         let pod = reported.pod.clone().unwrap_or_else(nobody);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,7 +191,7 @@ impl Sidecars {
             subject: Subject::Pod,
             event: Event::Reported(Box::new(reported)),
         };
-        place.send(vec![record]);
+        place.send_hidden(vec![record]);
         Ok(id)
     }
 
