@@ -21,7 +21,7 @@ pub(super) struct Assignments {
 impl Assignments {
     pub(super) fn new() -> Self {
         let pattern = format!(
-            r#"(?i)(?P<before>(?:unexpected|invalid|illegal|unknown|bad|next)\s+)?(?:{NAMES}){TAIL}(?:(?P<pair>\\*["']\s*,\s*\\*["']?value)?\\*["']?\]?\s*(?P<sep>=>|:=|=|:)[ \t]*|(?P<list>\\*["']\s*,\s*)\\*["']|(?P<xml>>)|(?P<gap>[ \t]+))"#
+            r#"(?i)(?P<before>(?:unexpected|invalid|illegal|unknown|bad|next)\s+)?(?:{NAMES}){TAIL}(?:(?P<pair>\\*["']\s*,\s*\\*["']?value)?\\*["']?\]?\s*(?P<sep>=>|:=|=|:)[ \t]*(?P<below>\{{\s*\\*["'](?:value|data|raw|plain)\\*["']\s*:\s*)?|(?P<list>\\*["']\s*,\s*)\\*["']|(?P<xml>>)|(?P<gap>[ \t]+))"#
         );
         Self {
             name: rules::constant(&pattern),
@@ -46,8 +46,17 @@ impl Assignments {
                     .trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_');
                 text[word.len()..].starts_with("--")
             };
+            // `["X-Api-Key", "…"]`.
+            let listed = || {
+                let rest = text[..whole.start()].trim_end_matches(|c: char| {
+                    c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '\\'
+                });
+                rest.ends_with(['"', '\'']) && rest[..rest.len() - 1].ends_with(['[', '(', '\\'])
+            };
             let mut start = whole.end();
-            if (at.name("gap").is_some() || at.name("list").is_some()) && !flag() {
+            if at.name("gap").is_some() && !flag()
+                || at.name("list").is_some() && !flag() && !listed()
+            {
                 continue;
             }
             if let Some(list) = at.name("list") {

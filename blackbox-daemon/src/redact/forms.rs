@@ -107,10 +107,13 @@ pub(super) const FORMS: &[Form] = &[
         r"EDGE(?P<s>[0-9]{8,10}:AA[A-Za-z0-9_-]{30,})",
     ),
     // Credentials in URLs and data source names: only the secret part.
-    form(
-        Kind::Password,
-        URL,
-        r#"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s/:@"'<>]{0,128}:(?P<s>[^\s/?#"'<>]{1,512})@"#,
+    likely(
+        form(
+            Kind::Password,
+            URL,
+            r#"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s/:@"'<>]{0,128}:(?:(?P<s>[^\s/"'<>]{1,512})|(?P<t>[^\s"'<>]{1,512}?))@"#,
+        ),
+        plain::no_port,
     ),
     likely(
         form(Kind::Token, URL, r"https?://(?P<s>[A-Za-z0-9_-]{20,})@"),

@@ -138,6 +138,12 @@ pub(super) fn word_with_digits(value: &str) -> bool {
     numbered(value) && value.bytes().filter(u8::is_ascii_alphabetic).count() >= 3
 }
 
+/// Behind `//host:` there may be a port and a path, and an `@` in that.
+pub(super) fn no_port(value: &str) -> bool {
+    let (first, path) = value.split_once('/').unwrap_or((value, ""));
+    path.is_empty() && !value.ends_with('/') || !first.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// Has digits.
 pub(super) fn numbered(value: &str) -> bool {
     value.bytes().any(|b| b.is_ascii_digit())
