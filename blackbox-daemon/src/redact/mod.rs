@@ -25,6 +25,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 
 use self::rules::Rules;
+pub use self::spans::marks;
 
 /// Most turns over one text: what one turn writes may, with a pattern of one's own, be what another finds.
 const TURNS: usize = 4;

@@ -7,6 +7,25 @@ use super::{Kind, Span};
 /// How every marker begins.
 const OPEN: &str = "[hidden: ";
 
+/// How many markers stand in these bytes.
+#[must_use]
+pub fn marks(bytes: &[u8]) -> u64 {
+    let open = OPEN.as_bytes();
+    let kind = |rest: &[u8], kind: Kind| {
+        let rest = rest.strip_prefix(kind.name().as_bytes());
+        rest.is_some_and(|rest| rest.first() == Some(&b']'))
+    };
+    let is = |(at, window): (usize, &[u8])| {
+        let rest = &bytes[at + open.len()..];
+        window == open && Kind::ALL.into_iter().any(|one| kind(rest, one))
+    };
+    bytes
+        .windows(open.len())
+        .enumerate()
+        .filter(|found| is(*found))
+        .count() as u64
+}
+
 /// Joins spans that overlap, and leaves out what is hidden already. An address gives way to what it overlaps: the
 /// host behind a password is no secret.
 pub(super) fn apart(mut found: Vec<Span>, text: &str) -> Vec<Span> {

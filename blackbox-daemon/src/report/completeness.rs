@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::cast::Cast;
-use super::{Completeness, GapCount, SourceLine};
+use super::{Completeness, GapCount, SourceLine, hidden};
 use crate::record::{
     BootTime, Class, Event, Health, LaneName, LossCause, Record, RecordId, SourceName,
 };
@@ -88,6 +88,7 @@ pub(super) fn state(
         bulk_start: bulk_start(case, cast).map(wall),
         classes: case.ledger.rows(),
         gaps,
+        secrets_hidden: hidden::count(case, decisive, cast),
         sources,
         notes: notes(case, unread, cast),
     }

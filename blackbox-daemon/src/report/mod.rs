@@ -12,6 +12,7 @@ pub mod entries;
 mod entry;
 pub mod format;
 mod head;
+mod hidden;
 mod history;
 pub mod ledger;
 mod neighbours;
@@ -179,6 +180,9 @@ pub struct Completeness {
     pub classes: Vec<ClassCount>,
     /// Records lost inside this report's window, by class and cause.
     pub gaps: Vec<GapCount>,
+    /// Secrets that were hidden in the records that concern the incident, and in the log.
+    #[serde(default)]
+    pub secrets_hidden: u64,
     pub sources: Vec<SourceLine>,
     /// Anything else a reader must know, a sentence each.
     pub notes: Vec<String>,

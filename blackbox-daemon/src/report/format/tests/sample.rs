@@ -214,6 +214,7 @@ fn completeness() -> Completeness {
             cause: LossCause::Throttled,
             count: 2,
         }],
+        secrets_hidden: 3,
         sources: vec![
             SourceLine {
                 source: SourceName::Ebpf,

@@ -21,6 +21,9 @@ pub(super) fn write(out: &mut impl Write, completeness: &Completeness) -> io::Re
         let (class, cause) = (gap.class.name(), gap.cause.name());
         writeln!(out, "LOST: {class} {cause} {}", gap.count)?;
     }
+    if completeness.secrets_hidden > 0 {
+        writeln!(out, "HIDDEN: {} secrets", completeness.secrets_hidden)?;
+    }
     for note in &completeness.notes {
         writeln!(out, "NOTE: {}", Line(note))?;
     }

@@ -48,6 +48,7 @@ COMPLETENESS: nothing that could change the verdict was lost
 WINDOW: 2026-03-04 05:05:07.891 .. 2026-03-04 05:06:08.000 UTC, decisive records from \
 2026-03-04 05:05:07.900, bulk records from none
 LOST: failed_call throttled 2
+HIDDEN: 3 secrets
 NOTE: the clock was set at 05:05:30
 SOURCE: ebpf ok
 SOURCE: kube disabled (no API server)
