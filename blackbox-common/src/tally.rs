@@ -2,7 +2,7 @@
 
 use crate::header::Kind;
 
-/// Per-CPU counters. For each kind: `attempted = tried + throttled`, `tried = recorded + ring_full`.
+/// Per-CPU counters. For each kind: `attempted = tried + throttled` (or `untold`, of crashes), `tried = recorded + ring_full`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Tally {
@@ -16,5 +16,7 @@ pub struct Tally {
     pub unaccounted: u64,
     /// Writes of containers whose last words found no place.
     pub unheard: u64,
+    /// Faults that programs handle, not told because one was told just before.
+    pub untold: u64,
 }
-const _: () = assert!(size_of::<Tally>() == 152);
+const _: () = assert!(size_of::<Tally>() == 160);

@@ -44,6 +44,8 @@ pub(crate) fn tell(ctx: *mut c_void, subject: WireTask, sig: u32, fatal: bool) {
         };
         fill(ctx, reserved.record(), thread, sig, CRASH_HANDLED);
         reserved.submit();
+    } else if let Some(tally) = emit::tally() {
+        tally.untold += 1;
     }
 }
 

@@ -187,13 +187,26 @@ pub struct Gap {
     pub count: u64,
 }
 
+impl Gap {
+    /// Whether a verdict could be another one with these records. Not for stacks of faults that a program handles, and
+    /// not for what was written: no verdict is made from what is not there of them.
+    #[must_use]
+    pub fn matters(&self) -> bool {
+        let spared = matches!(
+            (self.class, self.cause),
+            (Class::CrashStack, LossCause::Throttled) | (Class::Words, LossCause::NoPlace)
+        );
+        self.class.lane() == LaneName::Decisive && !spared
+    }
+}
+
 /// Why a record is missing.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum LossCause {
-    /// Its cgroup had used up its rate; the counts went on.
+    /// Its cgroup (of handled faults: its processor) had used up its rate; the counts went on.
     Throttled,
     /// The kernel ring was full.
     RingFull,
@@ -203,6 +216,9 @@ pub enum LossCause {
     Malformed,
     /// Its cgroup had used up its share of the window.
     Share,
+    /// The kernel's table of cgroups was full: what this cgroup's processes wrote, or how their calls failed, was not
+    /// kept. Counted by write or call.
+    NoPlace,
 }
 
 impl LossCause {
@@ -215,6 +231,7 @@ impl LossCause {
             Self::FeedFull => "feed_full",
             Self::Malformed => "malformed",
             Self::Share => "share",
+            Self::NoPlace => "no_place",
         }
     }
 }

@@ -7,7 +7,7 @@ use super::case::Case;
 use super::cast::Cast;
 use super::{Completeness, GapCount, SourceLine, hidden};
 use crate::record::{
-    BootTime, Class, Event, Health, LaneName, LossCause, Record, RecordId, SourceName,
+    BootTime, Class, Event, Health, LossCause, Record, RecordId, SourceName,
 };
 use crate::words;
 
@@ -31,7 +31,7 @@ pub(super) fn decisive_is_whole(
     unread: &Unread,
 ) -> bool {
     let lost = decisive.iter().any(|(_, record)| match &record.event {
-        Event::Gap(gap) => gap.class.lane() == LaneName::Decisive,
+        Event::Gap(gap) => gap.matters(),
         _ => false,
     });
     let gone = case.slice.decisive_gone_to;

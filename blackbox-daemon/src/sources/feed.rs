@@ -153,15 +153,17 @@ pub struct Losses {
     ring_full: [AtomicU64; Class::ALL.len()],
     malformed: [AtomicU64; Class::ALL.len()],
     share: [AtomicU64; Class::ALL.len()],
+    no_place: [AtomicU64; Class::ALL.len()],
 }
 
 impl Losses {
-    const CAUSES: [LossCause; 5] = [
+    const CAUSES: [LossCause; 6] = [
         LossCause::FeedFull,
         LossCause::Throttled,
         LossCause::RingFull,
         LossCause::Malformed,
         LossCause::Share,
+        LossCause::NoPlace,
     ];
 
     fn row(&self, cause: LossCause) -> &[AtomicU64; Class::ALL.len()] {
@@ -171,6 +173,7 @@ impl Losses {
             LossCause::RingFull => &self.ring_full,
             LossCause::Malformed => &self.malformed,
             LossCause::Share => &self.share,
+            LossCause::NoPlace => &self.no_place,
         }
     }
 

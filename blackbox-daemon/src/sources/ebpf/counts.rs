@@ -21,12 +21,91 @@ use crate::sources::Feed;
 const ACCOUNT_GRACE: Duration = Duration::from_secs(3);
 
 /// The previous look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counts {
-    totals: Vec<TallyRow>,
+    rows: Vec<TallyRow>,
+    placeless: [(Class, u64); 2],
     accounts: HashMap<u64, SyscallAccount>,
     /// Cgroups whose removal was seen, and when.
     removed: Vec<(u64, BootTime)>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            placeless: Totals::default().placeless,
+            accounts: HashMap::new(),
+            removed: Vec::new(),
+        }
+    }
+}
+
+/// The kernel's counters of all CPUs together, by kind where they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Totals {
+    tried: [u64; Kind::COUNT],
+    ring_full: [u64; Kind::COUNT],
+    throttled: [u64; Kind::COUNT],
+    /// What found no place in a table, by the class that misses it.
+    placeless: [(Class, u64); 2],
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            tried: [0; Kind::COUNT],
+            ring_full: [0; Kind::COUNT],
+            throttled: [0; Kind::COUNT],
+            placeless: [(Class::CallCounts, 0), (Class::Words, 0)],
+        }
+    }
+}
+
+impl Totals {
+    /// Adds one CPU's.
+    fn add(&mut self, tally: &Tally) {
+        // No `..`: what the kernel counts is told.
+        let Tally {
+            tried,
+            ring_full,
+            throttled,
+            unaccounted,
+            unheard,
+            untold,
+        } = tally;
+        for kind in 0..Kind::COUNT {
+            self.tried[kind] += tried[kind];
+            self.ring_full[kind] += ring_full[kind];
+        }
+        self.throttled[Kind::Syscall as usize] += throttled;
+        self.throttled[Kind::Crash as usize] += untold;
+        self.placeless[0].1 += unaccounted;
+        self.placeless[1].1 += unheard;
+    }
+
+    /// By class.
+    fn rows(&self) -> Vec<TallyRow> {
+        let mut rows: Vec<TallyRow> = Vec::new();
+        for kind in Kind::ALL {
+            let at = kind as usize;
+            let add = TallyRow {
+                class: class(kind),
+                attempted: self.tried[at] + self.throttled[at],
+                throttled: self.throttled[at],
+                ring_full: self.ring_full[at],
+            };
+            match rows.iter_mut().find(|row| row.class == add.class) {
+                Some(row) => {
+                    row.attempted += add.attempted;
+                    row.throttled += add.throttled;
+                    row.ring_full += add.ring_full;
+                }
+                None => rows.push(add),
+            }
+        }
+        rows
+    }
 }
 
 /// One look.
@@ -46,23 +125,13 @@ impl Counts {
     }
 
     /// The counters of all CPUs added up.
-    pub(super) fn read_tally(&self, programs: &Programs) -> [[u64; Kind::COUNT]; 3] {
-        let mut sum = [[0; Kind::COUNT]; 3];
+    pub(super) fn read_tally(&self, programs: &Programs) -> Totals {
+        let mut sum = Totals::default();
         let Ok(cpus) = programs.tally.get(&0, 0) else {
             return sum;
         };
-        for Plain(Tally {
-            tried,
-            ring_full,
-            throttled,
-            ..
-        }) in cpus.iter()
-        {
-            for kind in 0..Kind::COUNT {
-                sum[0][kind] += tried[kind];
-                sum[1][kind] += ring_full[kind];
-            }
-            sum[2][Kind::Syscall as usize] += throttled;
+        for Plain(tally) in cpus.iter() {
+            sum.add(tally);
         }
         sum
     }
@@ -74,39 +143,27 @@ impl Counts {
         now: BootTime,
         feed: &Feed,
     ) -> Reported {
-        let [tried, ring_full, throttled] = self.read_tally(programs);
-        let mut rows: Vec<TallyRow> = Vec::new();
-        for kind in Kind::ALL {
-            let kind_at = kind as usize;
-            let add = TallyRow {
-                class: class(kind),
-                attempted: tried[kind_at] + throttled[kind_at],
-                throttled: throttled[kind_at],
-                ring_full: ring_full[kind_at],
-            };
-            match rows.iter_mut().find(|row| row.class == add.class) {
-                Some(row) => {
-                    row.attempted += add.attempted;
-                    row.throttled += add.throttled;
-                    row.ring_full += add.ring_full;
-                }
-                None => rows.push(add),
-            }
-        }
+        let totals = self.read_tally(programs);
+        let rows = totals.rows();
         self.tell_losses(&rows, feed);
-        self.totals.clone_from(&rows);
+        let placeless = totals.placeless;
+        for ((class, now), (_, before)) in placeless.into_iter().zip(self.placeless) {
+            tell(feed, class, LossCause::NoPlace, now - before);
+        }
+        self.rows.clone_from(&rows);
+        self.placeless = placeless;
         let calls = self.calls(programs, now);
         self.give_back(programs, now);
         Reported {
             tally: KernelTally { rows },
             calls,
-            ring_full,
+            ring_full: totals.ring_full,
         }
     }
 
     fn tell_losses(&self, rows: &[TallyRow], feed: &Feed) {
         for row in rows {
-            let before = self.totals.iter().find(|total| total.class == row.class);
+            let before = self.rows.iter().find(|total| total.class == row.class);
             let (throttled, ring_full) =
                 before.map_or((0, 0), |total| (total.throttled, total.ring_full));
             tell(
@@ -180,5 +237,38 @@ fn difference(before: Option<&SyscallAccount>, now: &SyscallAccount) -> CallCoun
         throttled: gained(|account| account.throttled),
         ring_full: gained(|account| account.ring_full),
         by_errno,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_the_kernel_counts_is_told() {
+        let mut tally = Tally {
+            tried: [10; Kind::COUNT],
+            ring_full: [1; Kind::COUNT],
+            throttled: 5,
+            unaccounted: 7,
+            unheard: 3,
+            untold: 2,
+        };
+        let mut totals = Totals::default();
+        totals.add(&tally);
+        tally.ring_full = [0; Kind::COUNT];
+        totals.add(&tally);
+        let rows = totals.rows();
+        let of = |class| {
+            let row = rows.iter().find(|row| row.class == class).unwrap();
+            (row.attempted, row.throttled, row.ring_full)
+        };
+        assert_eq!(of(Class::CrashStack), (24, 4, 1));
+        assert_eq!(of(Class::FailedCall), (30, 10, 1));
+        assert_eq!(of(Class::CgroupLifecycle), (40, 0, 2));
+        assert_eq!(
+            totals.placeless,
+            [(Class::CallCounts, 14), (Class::Words, 6)]
+        );
     }
 }
