@@ -5,6 +5,10 @@
 //! hidden every kind of secret, and after [`THREADS`] more have.
 
 #![expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures time, nothing replays it"
+)]
 
 use std::hint::black_box;
 use std::sync::Barrier;

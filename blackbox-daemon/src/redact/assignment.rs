@@ -3,7 +3,7 @@
 //! A pattern finds the name and what assigns; the value is read by hand, for quoting and escaping nest. Prose about
 //! secrets (`token: expired`) is left alone.
 
-use regex::Regex;
+use regex::bytes::{Captures, Match, Regex};
 
 use super::names::{NAMES, TAIL};
 use super::value::Value;
@@ -30,59 +30,31 @@ impl Assignments {
 
     pub(super) fn find(&self, text: &str, found: &mut Vec<Span>) {
         let mut from = 0;
-        while let Some(at) = self.name.captures_at(text, from) {
-            let Some(whole) = at.get(0) else { break };
-            from = whole.end();
-            let weak = at.name("weak");
-            let kind = match (at.name("password"), at.name("key")) {
-                (Some(_), _) => Kind::Password,
-                (_, Some(_)) => Kind::Key,
-                _ if weak.is_some_and(|name| name.as_str().ends_with(['y', 'Y'])) => Kind::Key,
-                _ => Kind::Token,
-            };
-            // `--password …`: the flag's name begins with two dashes.
-            let flag = || {
-                let word = text[..whole.start()]
-                    .trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-                text[word.len()..].starts_with("--")
-            };
-            // `["X-Api-Key", "…"]`.
-            let listed = || {
-                let rest = text[..whole.start()].trim_end_matches(|c: char| {
-                    c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '\\'
-                });
-                rest.ends_with(['"', '\'']) && rest[..rest.len() - 1].ends_with(['[', '(', '\\'])
-            };
-            let mut start = whole.end();
-            if at.name("gap").is_some() && !flag()
-                || at.name("list").is_some() && !flag() && !listed()
+        while let Some(at) = self.name.captures_at(text.as_bytes(), from) {
+            let Some(name) = at.get(0) else { break };
+            from = name.end();
+            let name = rules::whole(text, name.range());
+            let ahead = &text[..name.start];
+            let is = |group| at.name(group).is_some();
+            if is("gap") && !is_flag(ahead)
+                || is("list") && !is_flag(ahead) && !is_listed(ahead)
+                || is("xml") && !is_element(ahead)
             {
                 continue;
             }
-            if let Some(list) = at.name("list") {
-                start = list.end();
-            }
-            if at.name("xml").is_some()
-                && !text[..whole.start()].ends_with('<')
-                && before(text, whole.start())
-                    .iter()
-                    .rev()
-                    .find(|byte| b"<> ".contains(byte))
-                    .is_none_or(|byte| *byte != b'<')
-            {
-                continue;
-            }
-            let prose = at.name("sep").is_some_and(|sep| sep.as_str() == ":")
-                && whole.as_str().ends_with([' ', '\t']);
+            let start = at.name("list").map_or(name.end, |list| list.end());
             let value = Value::at(text, start);
             let shown = &text[value.start..value.end];
+            let kind = kind(&at);
+            let prose = at.name("sep").is_some_and(|sep| sep.as_bytes() == b":")
+                && text[name.clone()].ends_with([' ', '\t']);
             let doubtful = shown.len() <= DOUBTED
-                && (at.name("before").is_some() && kind == Kind::Token
-                    || weak.is_some() && !plain::coded_word(shown)
+                && (is("before") && kind == Kind::Token
+                    || is("weak") && !plain::coded_word(shown)
                     || value.is_harmless(shown, kind)
-                    || at.name("gap").is_some() && shown.starts_with('-')
-                    || prose && !value.quoted && !told(text, whole.start(), &value, shown)
-                    || &text[whole.range()] == "PWD=");
+                    || is("gap") && shown.starts_with('-')
+                    || prose && !value.quoted && !told(text, name.start, &value, shown)
+                    || &text[name] == "PWD=");
             if value.start < value.end && !doubtful {
                 found.push(Span {
                     range: value.start..value.end,
@@ -92,6 +64,36 @@ impl Assignments {
             }
         }
     }
+}
+
+fn kind(at: &Captures<'_>) -> Kind {
+    let key = |name: Match<'_>| name.as_bytes().to_ascii_lowercase().ends_with(b"key");
+    match (at.name("password"), at.name("key"), at.name("weak")) {
+        (Some(_), _, _) => Kind::Password,
+        (_, Some(_), _) => Kind::Key,
+        (_, _, Some(weak)) if key(weak) => Kind::Key,
+        _ => Kind::Token,
+    }
+}
+
+/// `--password …`: the flag's name begins with two dashes.
+fn is_flag(ahead: &str) -> bool {
+    let name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    ahead[ahead.trim_end_matches(name).len()..].starts_with("--")
+}
+
+/// `["X-Api-Key", "…"]`: the name is the first of a list.
+fn is_listed(ahead: &str) -> bool {
+    let name = |c: char| c.is_ascii_alphanumeric() || "-_\\".contains(c);
+    let open = ahead.trim_end_matches(name).strip_suffix(['"', '\'']);
+    open.is_some_and(|open| open.ends_with(['[', '(', '\\']))
+}
+
+/// `<db.password>…`: the name ends a tag.
+fn is_element(ahead: &str) -> bool {
+    let near = before(ahead, ahead.len());
+    let mut signs = near.iter().rev().filter(|byte| b"<> ".contains(byte));
+    signs.next() == Some(&b'<')
 }
 
 /// The bytes before a place, as far as they are looked at: a long line of many names must not be read again for each.

@@ -1,7 +1,7 @@
 //! Numbers of payment cards: a known brand's beginning, its length and grouping, and the check digit of ISO/IEC 7812
 //! (Luhn). Nanoseconds since 1970 begin with 1, and no card does.
 
-use regex::Regex;
+use regex::bytes::Regex;
 
 use super::{Kind, Span, rules};
 
@@ -22,8 +22,8 @@ impl Cards {
     pub(super) fn find(&self, text: &str, found: &mut Vec<Span>) {
         let bytes = text.as_bytes();
         let mut from = 0;
-        while let Some(at) = self.candidate.find_at(text, from) {
-            if stands_alone(bytes, at.start(), at.end()) && is_card(at.as_str()) {
+        while let Some(at) = self.candidate.find_at(bytes, from) {
+            if stands_alone(bytes, at.start(), at.end()) && is_card(&text[at.range()]) {
                 found.push(Span {
                     range: at.range(),
                     kind: Kind::Card,

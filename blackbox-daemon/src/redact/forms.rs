@@ -2,7 +2,8 @@
 //! and statements, addresses.
 //!
 //! The table is all there is here. A form is tried only on a text that has one of its marks, in any case of letters;
-//! what it hides is its group `s`, or its whole match. `EDGE` stands for what may stand before a word.
+//! what it hides is its first group that matched, or its whole match. `EDGE` stands for what may stand before a word.
+//! Patterns are of bytes: classes of all characters, repeated, take megabytes. Where one ends, an ASCII character stands.
 
 use super::{Kind, plain};
 
@@ -111,7 +112,7 @@ pub(super) const FORMS: &[Form] = &[
         form(
             Kind::Password,
             URL,
-            r#"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s/:@"'<>]{0,128}:(?:(?P<s>[^\s/"'<>]{1,512})|(?P<t>[^\s"'<>]{1,512}?))@"#,
+            r#"[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s/:@"'<>]*:(?:(?P<s>[^\s/"'<>]+)|(?P<t>[^\s"'<>]+?))@"#,
         ),
         plain::no_port,
     ),
@@ -122,53 +123,53 @@ pub(super) const FORMS: &[Form] = &[
     form(
         Kind::Password,
         &["@tcp(", "@unix("],
-        r#"[A-Za-z0-9_.-]{1,64}:(?P<s>[^\s:/"']{1,128})@(?:tcp|unix)\("#,
+        r#"[A-Za-z0-9_.-]{1,64}:(?P<s>[^\s:/"']+)@(?:tcp|unix)\("#,
     ),
     form(
         Kind::Password,
         &["oracle:"],
-        r#"(?i)oracle:[a-z0-9]{2,8}:[^\s/@]{1,64}/(?P<s>[^\s"'@]{1,128})@"#,
+        r#"(?i)oracle:[a-z0-9]{2,8}:[^\s/@]{1,64}/(?P<s>[^\s"'@]+)@"#,
     ),
     // Statements and commands that take a password without a name before it.
     form(
         Kind::Password,
         &["identified"],
-        r#"(?i)identified\s+(?:with\s+\S{1,64}\s+)?by\s+(?:password\s+)?\\?["'](?P<s>[^"'\r\n]{1,256})"#,
+        r#"(?i)identified\s+(?:with\s+\S{1,64}\s+)?by\s+(?:password\s+)?\\?["'](?P<s>[^"'\r\n]+)"#,
     ),
     form(
         Kind::Password,
         &["password"],
-        r#"(?i)EDGEpassword\s+\\?'(?P<s>[^'\r\n]{1,256})\\?'"#,
+        r#"(?i)EDGEpassword\s+\\?'(?P<s>[^'\r\n]+)\\?'"#,
     ),
     form(
         Kind::Password,
         &["login"],
-        r"(?i)\slogin\s+\S{1,128}\s+password\s+(?P<s>\S{1,256})",
+        r"(?i)\slogin\s+\S+\s+password\s+(?P<s>\S+)",
     ),
     form(
         Kind::Password,
         &["sshpass"],
-        r#"(?i)sshpass\s+-p\s*["']?(?P<s>[^\s"']{1,256})"#,
+        r#"(?i)sshpass\s+-p\s*["']?(?P<s>[^\s"']+)"#,
     ),
     form(
         Kind::Password,
         &["redis-cli"],
-        r#"(?i)redis-cli\s[^\r\n]{0,128}?-a\s+["']?(?P<s>[^\s"']{1,256})"#,
+        r#"(?i)redis-cli\s[^\r\n]*?-a\s+["']?(?P<s>[^\s"']+)"#,
     ),
     form(
         Kind::Password,
         &["curl", "wget"],
-        r#"(?i)(?:curl|wget)\s[^\r\n]{0,256}?(?:-u|--user|--proxy-user)[\s=]*["']?[^\s:"']{1,128}:(?P<s>[^\s"']{1,256})"#,
+        r#"(?i)(?:curl|wget)\s[^\r\n]*?(?:-u|--user|--proxy-user)[\s=]*["']?[^\s:"']+:(?P<s>[^\s"']+)"#,
     ),
     form(
         Kind::Password,
         &["mysql", "mariadb"],
-        r#"(?:mysql|mariadb)[a-z]*\s(?:[^\r\n]{0,256}?\s)?-p["']?(?P<s>[^\s"'-][^\s"']{0,255})"#,
+        r#"(?:mysql|mariadb)[a-z]*\s(?:[^\r\n]*?\s)?-p["']?(?P<s>[^\s"'-][^\s"']*)"#,
     ),
     form(
         Kind::Password,
         &["login", "ldap", "mongo"],
-        r#"(?:(?:docker|podman|helm|az|oc)\s[a-z ]{0,16}login|mongo[a-z]*)\s[^\r\n]{0,256}?\s?-p\s+["']?(?P<s>[^\s"']{1,256})|ldap[a-z]+\s[^\r\n]{0,256}?-w\s+["']?(?P<t>[^\s"']{1,256})"#,
+        r#"(?:(?:docker|podman|helm|az|oc)\s[a-z ]{0,16}login|mongo[a-z]*)\s[^\r\n]*?\s?-p\s+["']?(?P<s>[^\s"']+)|ldap[a-z]+\s[^\r\n]*?-w\s+["']?(?P<t>[^\s"']+)"#,
     ),
     likely(
         form(
@@ -181,13 +182,13 @@ pub(super) const FORMS: &[Form] = &[
     form(
         Kind::Password,
         &["pass:"],
-        r#"-pass(?:in|out)?\s+["']?pass:(?P<s>[^\s"']{1,256})"#,
+        r#"-pass(?:in|out)?\s+["']?pass:(?P<s>[^\s"']+)"#,
     ),
     likely(
         form(
             Kind::Password,
             &["requirepass", "masterauth"],
-            r#"(?i)(?:requirepass|masterauth)\s+["']?(?P<s>[^\s"']{1,256})"#,
+            r#"(?i)(?:requirepass|masterauth)\s+["']?(?P<s>[^\s"']+)"#,
         ),
         plain::coded,
     ),

@@ -4,12 +4,15 @@
 //! there: most texts have few, and a rule that is never tried costs no memory. Makes spans, in order and apart; what is
 //! hidden already is in none of them.
 
+use std::ops::Range;
+
 use aho_corasick::{AhoCorasick, MatchKind};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
+use regex::bytes::{self, RegexBuilder};
 
 use super::assignment::Assignments;
 use super::card::Cards;
-use super::forms::{EDGE, FORMS};
+use super::forms::{EDGE, FORMS, Form};
 use super::prefix::{self, VENDORS};
 use super::{Kind, Span, names, spans};
 
@@ -31,7 +34,7 @@ enum Mark {
 pub(super) struct Rules {
     marks: Vec<Mark>,
     any: AhoCorasick,
-    forms: Vec<Regex>,
+    forms: Vec<bytes::Regex>,
     assignments: Assignments,
     cards: Cards,
     /// The operator's.
@@ -80,7 +83,7 @@ impl Rules {
         }
         for (n, (form, regex)) in FORMS.iter().zip(&self.forms).enumerate() {
             if forms & (1 << n) != 0 {
-                matches(regex, text, form.kind, form.likely, &mut found);
+                matches(regex, text, form, &mut found);
             }
         }
         if assignment {
@@ -88,31 +91,55 @@ impl Rules {
         }
         self.cards.find(text, &mut found);
         for regex in &self.own {
-            matches(regex, text, Kind::Token, |_| true, &mut found);
+            found.extend(regex.captures_iter(text).map(|captures| {
+                let group = captures.iter().skip(1).flatten().next();
+                let group = group.or_else(|| captures.get(0));
+                let range = group.map_or(0..0, |group| group.range());
+                let kind = Kind::Token;
+                Span { range, kind }
+            }));
         }
         spans::apart(found, text)
     }
 }
 
-/// What a pattern hides: its first group that matched, or its whole match.
-fn matches(regex: &Regex, text: &str, kind: Kind, likely: fn(&str) -> bool, found: &mut Vec<Span>) {
-    for captures in regex.captures_iter(text) {
+/// What a form's pattern hides: its first group that matched, or its whole match.
+fn matches(regex: &bytes::Regex, text: &str, form: &Form, found: &mut Vec<Span>) {
+    for captures in regex.captures_iter(text.as_bytes()) {
         let group = captures.iter().skip(1).flatten().next();
-        let range = group
-            .or_else(|| captures.get(0))
-            .map_or(0..0, |group| group.range());
-        if likely(&text[range.clone()]) {
+        let group = group.or_else(|| captures.get(0));
+        let range = group.map_or(0..0, |group| whole(text, group.range()));
+        if (form.likely)(&text[range.clone()]) {
+            let kind = form.kind;
             found.push(Span { range, kind });
         }
     }
 }
 
-/// A pattern of ours.
-pub(super) fn constant(pattern: &str) -> Regex {
-    bounded(&pattern.replace("EDGE", EDGE)).expect("a built-in pattern is a regular expression")
+/// The range without parts of characters at its ends: a pattern of bytes may begin or end within one.
+pub(super) fn whole(text: &str, mut range: Range<usize>) -> Range<usize> {
+    while !text.is_char_boundary(range.start) {
+        range.start -= 1;
+    }
+    while !text.is_char_boundary(range.end) {
+        range.end += 1;
+    }
+    range
 }
 
-/// Any pattern, with what it keeps bounded.
+/// A pattern of ours: of bytes, with what it keeps bounded.
+pub(super) fn constant(pattern: &str) -> bytes::Regex {
+    let pattern = pattern.replace("EDGE", EDGE);
+    RegexBuilder::new(&pattern)
+        .unicode(false)
+        .dfa_size_limit(CACHE)
+        .build()
+        .expect("a built-in pattern is a regular expression")
+}
+
+/// A pattern of the operator's, with what it keeps bounded.
 pub(super) fn bounded(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).dfa_size_limit(CACHE).build()
+    regex::RegexBuilder::new(pattern)
+        .dfa_size_limit(CACHE)
+        .build()
 }

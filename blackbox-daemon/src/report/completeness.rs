@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::case::Case;
 use super::cast::Cast;
 use super::{Completeness, GapCount, SourceLine, hidden};
-use crate::record::{
-    BootTime, Class, Event, Health, LossCause, Record, RecordId, SourceName,
-};
+use crate::record::{BootTime, Class, Event, Health, LossCause, Record, RecordId, SourceName};
 use crate::words;
 
 /// Records of the slice that are not in the report.

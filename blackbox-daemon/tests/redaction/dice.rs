@@ -1,7 +1,7 @@
 //! Random choices from a fixed seed: the same corpus on every machine.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
 const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -65,11 +65,6 @@ impl Dice {
 
     pub(crate) fn digits(&mut self, length: usize) -> String {
         format!("{}{}", self.number(1, 10), self.of(DIGITS, length - 1))
-    }
-
-    pub(crate) fn base64(&mut self, bytes: usize) -> String {
-        let bytes: Vec<u8> = (0..bytes).map(|_| self.next() as u8).collect();
-        STANDARD.encode(bytes)
     }
 
     pub(crate) fn base64url(&mut self, bytes: usize) -> String {
