@@ -80,6 +80,42 @@ fn json_is_hidden_by_the_names_of_its_keys() {
 }
 
 #[test]
+fn a_key_that_stands_twice_hides_nothing_behind_it() {
+    let redactor = Redactor::default();
+    for (text, expected) in [
+        (
+            r#"{"password":"x","password":null,"n":1}"#,
+            r#"{"n":1,"password":null}"#,
+        ),
+        (r#"[{"a":{"b":"k7Rm2","b":{}}}]"#, r#"[{"a":{"b":{}}}]"#),
+        (
+            r#"{ "a": 1,  "b": [2, "x"] }"#,
+            r#"{ "a": 1,  "b": [2, "x"] }"#,
+        ),
+    ] {
+        let mut made = text.to_owned();
+        redactor.json_text(&mut made);
+        assert_eq!(made, expected);
+    }
+}
+
+#[test]
+fn what_is_no_ascii_may_stand_around_a_secret() {
+    let redactor = Redactor::default();
+    for (text, expected) in [
+        ("épassword=é1é", "épassword=[hidden: password]"),
+        ("ключ=ü token=äb1c2d3 ñ", "ключ=ü token=[hidden: token] ñ"),
+        (
+            "日本postgres://ü:é@日本",
+            "日本postgres://ü:[hidden: password]@日本",
+        ),
+        ("x日basic abcd1234é", "x日basic [hidden: token]é"),
+    ] {
+        assert_eq!(redactor.text(text).text, expected);
+    }
+}
+
+#[test]
 fn a_key_over_many_lines_is_hidden() {
     let redactor = Redactor::default();
     let mut lines = [

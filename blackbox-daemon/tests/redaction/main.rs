@@ -4,6 +4,7 @@
 //! Every planted secret is hidden, everywhere; of the harmless texts, one in a hundred at most is changed.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![expect(clippy::print_stdout, reason = "how many were hidden is worth a line")]
 
 mod dice;
 mod harmless;
@@ -17,9 +18,12 @@ mod sinks;
 mod support;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::record::{LaneName, Record, Subject};
 use blackbox_daemon::redact::Redactor;
+use blackbox_daemon::report::NodeInfo;
 use blackbox_daemon::sources::feed;
 use secrets::Planted;
 
@@ -190,6 +194,13 @@ fn patterns_of_ones_own_are_hidden_in_every_record() {
             "{kept}"
         );
     }
+    let metrics = Metrics::new(NodeInfo::default(), Path::new("/proc")).unwrap();
+    metrics.read_redactor(own.clone());
+    let sample = format!(
+        "blackbox_redacted_total{{kind=\"token\"}} {}\n",
+        sinks::FED.len()
+    );
+    assert!(metrics.text().unwrap().contains(&sample));
     assert_eq!(
         own.counts()[0].1,
         sinks::FED.len() as u64,

@@ -17,8 +17,11 @@ use serde_json::{Value, json};
 
 use crate::support::{at, shell, victim};
 
+/// The name of a sink, and a record of it with this text.
+type Fed = (&'static str, fn(&str) -> Event);
+
 /// A sink and the text fields of records that it fills with one text.
-pub(crate) const FED: &[(&str, fn(&str) -> Event)] = &[
+pub(crate) const FED: &[Fed] = &[
     ("last words", |text| words(text)),
     ("exec", |text| exec(text)),
     ("failed call", |text| failed_call(text)),
