@@ -15,8 +15,9 @@ use crate::runtimes;
 use crate::setup::install;
 
 /// The program that must be there, and the Debian package that has it.
-const TOOLS: [(Language, &str, &str); 5] = [
+const TOOLS: [(Language, &str, &str); 6] = [
     (Language::C, "gcc", "gcc"),
+    (Language::Cpp, "g++", "g++"),
     (Language::Go, "go", "golang-go"),
     (Language::Java, "javac", "default-jdk-headless"),
     (Language::Node, "node", "nodejs"),
@@ -24,12 +25,14 @@ const TOOLS: [(Language, &str, &str); 5] = [
 ];
 
 /// `blackbox-daemon/tests/zoo` of this working copy.
-pub(super) fn sources() -> PathBuf {
+pub(super) fn own_sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../blackbox-daemon/tests/zoo")
 }
 
 /// What was built, and where it runs.
 pub(super) struct Programs {
+    /// Where each case has its source.
+    sources: PathBuf,
     binaries: PathBuf,
     /// Where each case has its working folder.
     pub(super) runs: PathBuf,
@@ -37,11 +40,11 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Installs what is missing and builds the programs of `cases`, and the init.
+    /// Installs what is missing and builds the programs of `cases`, which are in `sources`, and the init.
     ///
     /// # Errors
     /// A compiler cannot be had, or a program does not compile.
-    pub(super) fn build(cases: &[Case]) -> Result<Self> {
+    pub(super) fn build(cases: &[Case], sources: PathBuf) -> Result<Self> {
         let missing: Vec<String> = TOOLS
             .iter()
             .filter(|(language, program, _package)| {
@@ -53,6 +56,7 @@ impl Programs {
         install(&missing)?;
         let root = target_directory()?.join("zoo");
         let programs = Self {
+            sources,
             binaries: root.join("bin"),
             runs: root.join("run"),
             python: python().unwrap_or_else(|_missing| "python3".into()),
@@ -64,7 +68,7 @@ impl Programs {
             Command::new("gcc")
                 .args(["-O2", "-o"])
                 .arg(programs.init())
-                .arg(sources().join("init/main.c")),
+                .arg(own_sources().join("init/main.c")),
         )?;
         for case in cases {
             programs.compile(case)?;
@@ -73,32 +77,35 @@ impl Programs {
     }
 
     fn compile(&self, case: &Case) -> Result<()> {
-        let folder = sources().join(case.name);
+        let main = self.main(case)?;
         let binary = self.binaries.join(case.name);
         let mut command = match case.language {
-            Language::C => {
-                let mut command = Command::new("gcc");
-                command.args(case.flags).args(["-pthread", "-o"]);
-                command.arg(binary).arg(folder.join("main.c"));
+            Language::C | Language::Cpp => {
+                let compiler = if case.language == Language::C {
+                    "gcc"
+                } else {
+                    "g++"
+                };
+                let mut command = Command::new(compiler);
+                command.args(["-pthread", "-o"]).arg(binary);
+                command.arg(main).args(case.flags);
                 command
             }
             Language::Rust => {
                 let mut command = Command::new("rustc");
-                command.args(["--edition", "2021", "-C", "opt-level=1", "-g", "-o"]);
-                command.arg(binary).arg(folder.join("main.rs"));
+                command.args(["--edition", "2021", "-C", "opt-level=1", "-g"]);
+                command.args(case.flags).arg("-o").arg(binary).arg(main);
                 command
             }
             Language::Go => {
                 let mut command = Command::new("go");
-                command.args(["build", "-o"]).arg(binary);
-                command
-                    .arg(folder.join("main.go"))
-                    .env("GO111MODULE", "off");
+                command.arg("build").args(case.flags).arg("-o");
+                command.arg(binary).arg(main).env("GO111MODULE", "off");
                 command
             }
             Language::Java => {
                 let mut command = Command::new("javac");
-                command.arg("-d").arg(binary).arg(folder.join("Main.java"));
+                command.arg("-d").arg(binary).arg(main);
                 command
             }
             Language::Node | Language::Python | Language::Shell => return Ok(()),
@@ -111,7 +118,7 @@ impl Programs {
     /// # Errors
     /// Its runtime is missing.
     pub(super) fn words(&self, case: &Case) -> Result<Vec<PathBuf>> {
-        let folder = sources().join(case.name);
+        let main = self.main(case)?;
         let binary = self.binaries.join(case.name);
         let flags = case.flags.iter().map(PathBuf::from);
         let mut words = Vec::new();
@@ -119,7 +126,7 @@ impl Programs {
             words.push(self.init());
         }
         match case.language {
-            Language::C | Language::Rust | Language::Go => words.push(binary),
+            Language::C | Language::Cpp | Language::Rust | Language::Go => words.push(binary),
             Language::Java => {
                 words.push(java()?);
                 words.extend(flags);
@@ -128,13 +135,25 @@ impl Programs {
             Language::Node => {
                 words.push(runtimes::find("node")?);
                 words.extend(flags);
-                words.push(folder.join("main.mjs"));
+                words.push(main);
             }
-            Language::Python => words.extend([self.python.clone(), folder.join("main.py")]),
-            Language::Shell => words.extend(["/bin/sh".into(), folder.join("main.sh")]),
+            Language::Python => {
+                words.push(self.python.clone());
+                words.extend(flags);
+                words.push(main);
+            }
+            Language::Shell => words.extend(["/bin/sh".into(), main]),
         }
         words.extend(case.arguments.iter().map(PathBuf::from));
         Ok(words)
+    }
+
+    fn main(&self, case: &Case) -> Result<PathBuf> {
+        let folder = self.sources.join(case.name);
+        let found = Language::find(&folder);
+        let (_language, main) =
+            found.with_context(|| format!("no program in {}", folder.display()))?;
+        Ok(main)
     }
 
     fn init(&self) -> PathBuf {

@@ -1,19 +1,22 @@
 //! The cases: which program dies, of what, and which diagnosis is true. Data only.
 //!
-//! A case's program is `blackbox-daemon/tests/zoo/<name>/main.*`; the README beside says what each does.
+//! A case's program is `blackbox-daemon/tests/zoo/<name>/main.*`; the README beside says what each does. `from` reads
+//! cases like these from another folder.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The memory limit of a container that is not about memory.
-const ROOMY_MIB: u64 = 512;
+pub(super) const ROOMY_MIB: u64 = 512;
 
 /// What a program is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Language {
     C,
+    Cpp,
     Rust,
     Go,
     Java,
@@ -22,11 +25,33 @@ pub(super) enum Language {
     Shell,
 }
 
+/// What each language's program may be called.
+const MAINS: [(Language, &str); 11] = [
+    (Language::C, "main.c"),
+    (Language::Cpp, "main.cpp"),
+    (Language::Cpp, "main.cc"),
+    (Language::Rust, "main.rs"),
+    (Language::Go, "main.go"),
+    (Language::Java, "Main.java"),
+    (Language::Node, "main.mjs"),
+    (Language::Node, "main.cjs"),
+    (Language::Node, "main.js"),
+    (Language::Python, "main.py"),
+    (Language::Shell, "main.sh"),
+];
+
 impl Language {
+    /// The program in `folder`, and what it is written in.
+    pub(super) fn find(folder: &Path) -> Option<(Self, PathBuf)> {
+        let mut programs = MAINS.iter().map(|(of, main)| (*of, folder.join(main)));
+        programs.find(|(_of, main)| main.is_file())
+    }
+
     /// As the table and JSON name it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::C => "c",
+            Self::Cpp => "cpp",
             Self::Rust => "rust",
             Self::Go => "go",
             Self::Java => "java",
@@ -38,7 +63,8 @@ impl Language {
 }
 
 /// How the container's first process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum End {
     Code(i32),
     Signal(i32),
@@ -55,7 +81,8 @@ impl End {
 }
 
 /// What the runner has ready, or does, beside starting the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Need {
     Nothing,
     /// The number of a loopback port without a listener, as the last argument.
@@ -90,7 +117,7 @@ pub(super) struct Case {
     pub(super) memory_mib: u64,
     pub(super) pids: Option<u32>,
     pub(super) files: Option<u64>,
-    /// For the compiler of a C program, or the runtime of another.
+    /// For the compiler of C, C++, Rust and Go, or the runtime of Java, Node and Python.
     pub(super) flags: &'static [&'static str],
     pub(super) arguments: &'static [&'static str],
 }
@@ -276,10 +303,12 @@ mod tests {
 
     #[test]
     fn each_case_has_its_folder_and_its_row() {
-        let zoo = super::super::build::sources();
+        let zoo = super::super::build::own_sources();
         let readme = std::fs::read_to_string(zoo.join("README.md")).unwrap();
         for case in ALL {
-            assert!(zoo.join(case.name).is_dir(), "{}", case.name);
+            let found = Language::find(&zoo.join(case.name));
+            let language = found.map(|(language, _main)| language);
+            assert_eq!(language, Some(case.language), "{}", case.name);
             let row = readme
                 .lines()
                 .find(|line| line.starts_with(&format!("| `{}` |", case.name)));

@@ -7,9 +7,11 @@
 mod build;
 mod cases;
 mod container;
+mod from;
 mod play;
 mod table;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -38,6 +40,9 @@ pub struct Options {
     /// Which cases to run; all without one.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Run the cases in DIR, not those of the repository: DIR/<name>/main.* and DIR/<name>/case.json.
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
     /// Write what was expected and what was said to FILE as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -49,11 +54,17 @@ pub struct Options {
 /// Runs the command. A diagnosis that is confident and wrong, or two that are not right, are an exit code.
 ///
 /// # Errors
-/// Root or BPF is missing, a name is unknown, something does not build, or the daemon does not start.
+/// Root or BPF is missing, a case or a name is not understood, something does not build, or the daemon does not start.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let cases = chosen(&options.names)?;
+    let (all, sources) = match &options.from {
+        Some(folder) => (from::read(folder)?, fs::canonicalize(folder)?),
+        None => (ALL.to_vec(), build::own_sources()),
+    };
+    let cases = chosen(&all, &options.names)?;
     stage::require_kernel().context("the zoo needs root and BPF (sudo)")?;
-    let programs = step("zoo: building the programs", || Programs::build(&cases))?;
+    let programs = step("zoo: building the programs", || {
+        Programs::build(&cases, sources)
+    })?;
     build_ebpf::build(&build_ebpf::Options::default())?;
     step("zoo: building the daemon", || {
         exec::run(cargo().args(["build", "--quiet", "--package", "blackbox-daemon", "--bins"]))
@@ -102,12 +113,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// The cases that were named, in the order of the list.
-fn chosen(names: &[String]) -> Result<Vec<Case>> {
-    let known = |name: &str| ALL.iter().any(|case| case.name == name);
+fn chosen(all: &[Case], names: &[String]) -> Result<Vec<Case>> {
+    let known = |name: &str| all.iter().any(|case| case.name == name);
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        let all: Vec<_> = ALL.iter().map(|case| case.name).collect();
+        let all: Vec<_> = all.iter().map(|case| case.name).collect();
         bail!("no case {unknown}: one of {}", all.join(", "));
     }
     let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
-    Ok(ALL.iter().filter(wanted).copied().collect())
+    Ok(all.iter().filter(wanted).copied().collect())
 }
