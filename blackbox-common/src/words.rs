@@ -2,24 +2,32 @@
 //!
 //! Not a ring buffer for a reader but a memory: the daemon looks at it when a process of the container ends.
 
-/// Bytes kept of one call.
-pub const PIECE_LEN: usize = 512;
+/// Bytes kept of one call, and of calls that are one piece.
+pub const PIECE_LEN: usize = 2048;
 /// Bytes kept of one container.
 pub const WORDS_LEN: usize = 8192;
-/// Calls kept of one container.
+/// Pieces kept of one container.
 pub const PIECES: usize = 256;
+/// Calls of one thread to one stream, nothing between them and no longer apart than this, are one piece: runtimes write a
+/// line in many calls.
+pub const TOGETHER_NS: u64 = 50_000_000;
+/// Bytes kept of the beginning of what is said at once on standard error: a trace that is longer than all that is kept
+/// names the error in its first line.
+pub const HEAD_LEN: usize = 1024;
+/// What is said after a silence of this length is a beginning.
+pub const SILENCE_NS: u64 = 100_000_000;
 
-/// One call that wrote.
+/// One call that wrote, or some that followed each other at once.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
-    /// When it returned, ns of boot time.
+    /// When the last one returned, ns of boot time.
     pub at: u64,
     /// Start of the writer's process, ns of boot time.
     pub start: u64,
     /// Where it begins, counted in kept bytes since the container's first word.
     pub position: u64,
-    /// Bytes the call wrote.
+    /// Bytes written.
     pub written: u64,
     /// The writer's process id.
     pub tgid: u32,
@@ -42,7 +50,14 @@ pub struct LastWords {
     pub count: u64,
     /// Kept bytes so far; the next piece begins at this modulo [`WORDS_LEN`].
     pub position: u64,
+    /// When something was last written to standard error, ns of boot time.
+    pub stderr_at: u64,
+    /// The beginning of what was said last on standard error. Its bytes are a copy of those at its position.
+    pub head: Piece,
+    /// As much room again as is kept: the verifier sees no more than the two bounds.
+    pub head_bytes: [u8; 2 * HEAD_LEN],
     pub pieces: [Piece; PIECES],
     pub bytes: [u8; WORDS_LEN + PIECE_LEN],
 }
-const _: () = assert!(size_of::<LastWords>() == 16 + 64 * PIECES + WORDS_LEN + PIECE_LEN);
+const _: () =
+    assert!(size_of::<LastWords>() == 88 + 2 * HEAD_LEN + 64 * PIECES + WORDS_LEN + PIECE_LEN);

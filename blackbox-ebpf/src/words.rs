@@ -2,7 +2,9 @@
 //! overwriting. Called for every system call that succeeded, so its first test is the call's number.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
-use blackbox_common::words::{LastWords, PIECE_LEN, PIECES, Piece, WORDS_LEN};
+use blackbox_common::words::{
+    HEAD_LEN, LastWords, PIECE_LEN, PIECES, Piece, SILENCE_NS, TOGETHER_NS, WORDS_LEN,
+};
 use core::{arch::asm, ffi::c_void};
 
 use crate::{
@@ -11,8 +13,8 @@ use crate::{
     offsets::{Ptr, Task, offset, setting},
 };
 
-/// Pieces of one `writev` that are looked at: C libraries write a line in two.
-const VECTORS: u64 = 2;
+/// Parts of one `writev` that are looked at: C libraries write a line in two, the dynamic linker in ten and more.
+const VECTORS: u64 = 16;
 
 /// The system call `nr` returned `ret`, no error.
 #[inline(always)]
@@ -85,6 +87,8 @@ fn keep(words: *mut LastWords, task: Task, fd: u32, from: u64, written: u64) {
     } else {
         PIECE_LEN as u64
     };
+    let wire = task.wire();
+    let now = emit::now();
     // SAFETY: `words` is a map value, which lives as long as this program runs; a piece begins below WORDS_LEN and has
     // room for PIECE_LEN bytes; places are handed out by atomic additions, so no two writers share one.
     unsafe {
@@ -94,22 +98,80 @@ fn keep(words: *mut LastWords, task: Task, fd: u32, from: u64, written: u64) {
         if bpf_probe_read_user(to.cast(), kept as u32, from as *const c_void) != 0 {
             return;
         }
+        let piece = Piece {
+            at: now,
+            start: wire.start,
+            position,
+            written,
+            tgid: wire.tgid,
+            tid: wire.tid,
+            kept: kept as u32,
+            fd,
+            comm: wire.comm,
+        };
+        if fd == 2 {
+            begin(words, &piece, from);
+        }
+        let pieces = (&raw mut (*words).pieces).cast::<Piece>();
+        let last = ((*words).count.wrapping_sub(1) & (PIECES as u64 - 1)) as usize;
+        let last = pieces.add(last);
+        if follows(&*last, &piece) {
+            (*last).at = now;
+            (*last).written += written;
+            (*last).kept += piece.kept;
+            return;
+        }
         let index = fetch_add(&raw mut (*words).count, 1) & (PIECES as u64 - 1);
-        let wire = task.wire();
-        (&raw mut (*words).pieces)
-            .cast::<Piece>()
-            .add(index as usize)
-            .write(Piece {
-                at: emit::now(),
-                start: wire.start,
-                position,
-                written,
-                tgid: wire.tgid,
-                tid: wire.tid,
-                kept: kept as u32,
-                fd,
-                comm: wire.comm,
-            });
+        pieces.add(index as usize).write(piece);
+    }
+}
+
+/// Whether a piece goes on with the last one. Only the thread that wrote a piece makes it longer, and only where nobody
+/// else was handed the bytes between: so there is no race.
+#[inline(always)]
+fn follows(last: &Piece, piece: &Piece) -> bool {
+    let place = last.position & (WORDS_LEN as u64 - 1);
+    last.tid == piece.tid
+        && last.start == piece.start
+        && last.fd == piece.fd
+        && last.written == u64::from(last.kept)
+        && last.position + u64::from(last.kept) == piece.position
+        && place + u64::from(last.kept) == piece.position & (WORDS_LEN as u64 - 1)
+        && last.kept + piece.kept <= PIECE_LEN as u32
+        && piece.at.wrapping_sub(last.at) <= TOGETHER_NS
+}
+
+/// Keeps the beginning of what is said at once on standard error. Threads that begin in the same instant may mix their
+/// bytes here: it is what is told where the bytes themselves are gone.
+#[inline(always)]
+fn begin(words: *mut LastWords, piece: &Piece, from: u64) {
+    // SAFETY: as in `keep`; at most HEAD_LEN bytes are written at an offset below HEAD_LEN, into twice that room.
+    unsafe {
+        let silent = piece.at.wrapping_sub((*words).stderr_at);
+        (*words).stderr_at = piece.at;
+        let head = &raw mut (*words).head;
+        if silent > SILENCE_NS {
+            head.write(*piece);
+            (*head).kept = 0;
+            (*head).written = 0;
+        }
+        let filled = (*head).kept;
+        if (*head).tid != piece.tid || filled >= HEAD_LEN as u32 {
+            return;
+        }
+        let offset = (filled & (HEAD_LEN as u32 - 1)) as usize;
+        let room = HEAD_LEN as u32 - offset as u32;
+        let len = if piece.kept < room { piece.kept } else { room };
+        let len = if len < HEAD_LEN as u32 {
+            len
+        } else {
+            HEAD_LEN as u32
+        };
+        let to = (&raw mut (*words).head_bytes).cast::<u8>().add(offset);
+        if bpf_probe_read_user(to.cast(), len, from as *const c_void) == 0 {
+            (*head).kept = filled + len;
+            (*head).written += piece.written;
+        }
     }
 }
 

@@ -7,24 +7,32 @@
 use std::collections::HashMap;
 
 use aya::maps::{HashMap as BpfHashMap, MapData};
-use blackbox_common::words::{LastWords, PIECES, Piece, WORDS_LEN};
+use blackbox_common::words::{LastWords, PIECES, Piece, TOGETHER_NS, WORDS_LEN};
 
 use super::wire::Plain;
 use crate::record::{
     BootTime, CgroupId, Comm, Event, Exit, Process, ProcessKey, Record, Stream, Subject, Words,
 };
 
-/// Pieces of one process and stream that follow each other within this time are one record: runtimes write a line in
-/// many calls.
-const TOGETHER_NS: u64 = 50_000_000;
 /// Most bytes of one record.
 const MOST: usize = 2048;
 
-/// What was told already, by cgroup: pieces so far.
+/// What was told already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Told {
+    /// Pieces so far …
+    count: u64,
+    /// … and bytes of the last of them, which may grow.
+    kept: u32,
+    /// Bytes so far.
+    position: u64,
+}
+
+/// The words, and what of them was told already, by cgroup.
 #[derive(Debug)]
 pub(super) struct Heard {
     map: BpfHashMap<MapData, u64, Plain<LastWords>>,
-    told: HashMap<u64, u64>,
+    told: HashMap<u64, Told>,
 }
 
 impl Heard {
@@ -52,7 +60,7 @@ impl Heard {
         let Ok(Plain(words)) = self.map.get(&cgroup.0, 0) else {
             return Vec::new();
         };
-        let told = self.told.insert(cgroup.0, words.count).unwrap_or(0);
+        let told = self.told.entry(cgroup.0).or_default();
         records(&words, told, cgroup)
     }
 
@@ -65,15 +73,15 @@ impl Heard {
     }
 }
 
-/// The pieces after the first `told`, put together.
-fn records(words: &LastWords, told: u64, cgroup: CgroupId) -> Vec<Record> {
-    let first = told.max(words.count.saturating_sub(PIECES as u64));
+/// What was not told yet, put together.
+fn records(words: &LastWords, told: &mut Told, cgroup: CgroupId) -> Vec<Record> {
     let mut groups: Vec<(Piece, Vec<u8>)> = Vec::new();
-    for number in first..words.count {
-        let piece = words.pieces[(number % PIECES as u64) as usize];
+    let mut oldest = None;
+    for piece in pieces(words, *told) {
         let Some(bytes) = bytes(words, &piece) else {
             continue;
         };
+        oldest.get_or_insert(piece.position);
         match groups.last_mut() {
             Some((last, text)) if goes_on(last, &piece) && text.len() + bytes.len() <= MOST => {
                 text.extend_from_slice(bytes);
@@ -84,6 +92,13 @@ fn records(words: &LastWords, told: u64, cgroup: CgroupId) -> Vec<Record> {
             _ => groups.push((piece, bytes.to_vec())),
         }
     }
+    let head = head(words, *told, oldest.unwrap_or(words.position));
+    groups.splice(..0, head);
+    *told = Told {
+        count: words.count,
+        kept: last(words).map_or(0, |last| last.kept),
+        position: words.position,
+    };
     let record = |(piece, text): (Piece, Vec<u8>)| Record {
         at: BootTime(piece.at),
         subject: Subject::Process(Process {
@@ -109,6 +124,52 @@ fn records(words: &LastWords, told: u64, cgroup: CgroupId) -> Vec<Record> {
     groups.into_iter().map(record).collect()
 }
 
+/// The pieces that were not told yet, the grown part of the last one that was among them.
+fn pieces(words: &LastWords, told: Told) -> impl Iterator<Item = Piece> {
+    let at = |number: u64| words.pieces[(number % PIECES as u64) as usize];
+    let grown = told
+        .count
+        .checked_sub(1)
+        .filter(|number| number + PIECES as u64 >= words.count);
+    let grown = grown
+        .map(at)
+        .filter(|piece| piece.kept > told.kept)
+        .map(|piece| Piece {
+            position: piece.position + u64::from(told.kept),
+            written: piece.written.saturating_sub(u64::from(told.kept)),
+            kept: piece.kept - told.kept,
+            ..piece
+        });
+    let first = told.count.max(words.count.saturating_sub(PIECES as u64));
+    grown.into_iter().chain((first..words.count).map(at))
+}
+
+fn last(words: &LastWords) -> Option<Piece> {
+    let number = words.count.checked_sub(1)?;
+    Some(words.pieces[(number % PIECES as u64) as usize])
+}
+
+/// The beginning of what was said last on standard error, if the oldest bytes that are there are later ones. What lies
+/// between is missing, and counts as cut.
+fn head(words: &LastWords, told: Told, oldest: u64) -> Option<(Piece, Vec<u8>)> {
+    let head = words.head;
+    let end = head.position + u64::from(head.kept);
+    let gone = head.kept > 0 && head.position < oldest && head.position >= told.position;
+    // What of it is there is told once.
+    let kept = if end > oldest {
+        oldest - head.position
+    } else {
+        u64::from(head.kept)
+    } as u32;
+    let text = words.head_bytes.get(..kept as usize).filter(|_| gone)?;
+    let piece = Piece {
+        kept,
+        written: oldest - head.position,
+        ..head
+    };
+    Some((piece, text.to_vec()))
+}
+
 /// A piece's bytes. `None`: overwritten, or not a piece.
 fn bytes<'a>(words: &'a LastWords, piece: &Piece) -> Option<&'a [u8]> {
     let since = words.position.checked_sub(piece.position)?;
@@ -129,83 +190,4 @@ fn goes_on(last: &Piece, next: &Piece) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn empty() -> LastWords {
-        let piece = Piece {
-            at: 0,
-            start: 0,
-            position: 0,
-            written: 0,
-            tgid: 0,
-            tid: 0,
-            kept: 0,
-            fd: 0,
-            comm: [0; 16],
-        };
-        LastWords {
-            count: 0,
-            position: 0,
-            pieces: [piece; PIECES],
-            bytes: [0; WORDS_LEN + blackbox_common::words::PIECE_LEN],
-        }
-    }
-
-    fn say(words: &mut LastWords, at: u64, text: &[u8]) {
-        let from = (words.position % WORDS_LEN as u64) as usize;
-        words.bytes[from..from + text.len()].copy_from_slice(text);
-        words.pieces[(words.count % PIECES as u64) as usize] = Piece {
-            at,
-            start: 1,
-            position: words.position,
-            written: text.len() as u64,
-            tgid: 7,
-            tid: 7,
-            kept: text.len() as u32,
-            fd: 2,
-            comm: [0; 16],
-        };
-        words.position += text.len() as u64;
-        words.count += 1;
-    }
-
-    fn texts<'a>(records: &'a [Record]) -> Vec<&'a str> {
-        let text = |record: &'a Record| match &record.event {
-            Event::Words(words) => Some(words.text.as_str()),
-            _ => None,
-        };
-        records.iter().filter_map(text).collect()
-    }
-
-    #[test]
-    fn pieces_of_one_line_are_one_record_and_told_once() {
-        let mut words = empty();
-        say(&mut words, 1_000, b"panic: ");
-        say(&mut words, 2_000, b"no config\n");
-        say(&mut words, 900_000_000, b"later\n");
-        let made = records(&words, 0, CgroupId(3));
-        assert_eq!(texts(&made), ["panic: no config\n", "later\n"]);
-        assert!(records(&words, 3, CgroupId(3)).is_empty());
-    }
-
-    #[test]
-    fn what_was_overwritten_is_left_out() {
-        let mut words = empty();
-        for n in 0..1000_u64 {
-            say(
-                &mut words,
-                n * 1_000_000_000,
-                format!("line {n:>90}\n").as_bytes(),
-            );
-        }
-        let made = records(&words, 0, CgroupId(3));
-        assert!(made.len() > 60 && made.len() < 86, "{}", made.len());
-        assert!(texts(&made).last().unwrap().ends_with("999\n"));
-        assert!(
-            texts(&made)
-                .iter()
-                .all(|text| text.starts_with("line ") && text.ends_with('\n'))
-        );
-    }
-}
+mod tests;
