@@ -4,6 +4,7 @@
 //! proven by a function that calls itself all over the stack. An abort is what the program says it is; glibc's allocator,
 //! the runtimes' heap limits and uncaught errors say so in words of their own.
 
+use super::actor::Actor;
 use super::ground::{Ground, statement};
 use super::said::{self, Said};
 use super::speech::Speech;
@@ -57,15 +58,20 @@ pub(super) fn fault(ground: &Ground<'_>) -> Option<Diagnosis> {
 
 /// It aborted itself.
 pub(super) fn abort(ground: &Ground<'_>) -> Diagnosis {
-    let speech = Speech::of(ground);
+    let actor = Actor::victim(ground);
+    let speech = Speech::of(ground, &actor);
     if let Some(said) = said::last_error(&speech, None) {
         let found = match RUNTIMES.iter().find(|(code, _)| *code == said.code) {
             Some((_, functions)) => Some(of_runtime(ground, &said, functions)),
-            None => exit::by_words(ground, said),
+            None => exit::by_words(ground, &actor, said),
         };
         if let Some(diagnosis) = found {
             return diagnosis;
         }
+    }
+    if let Some(mut diagnosis) = exit::by_calls(ground, &actor, &speech) {
+        diagnosis.facts.extend(stack(ground));
+        return diagnosis;
     }
     let mut diagnosis = Diagnosis::new(Code::Abort, ground.verdict.grade, String::new());
     if let Some(line) = speech.newest(1).next() {
@@ -128,7 +134,7 @@ fn of_runtime(ground: &Ground<'_>, said: &Said, functions: &[&str]) -> Diagnosis
 
 /// What a runtime says of its own end.
 fn own_end(ground: &Ground<'_>) -> Option<Said> {
-    let said = said::last_error(&Speech::of(ground), None)?;
+    let said = said::last_error(&Speech::of(ground, &Actor::victim(ground)), None)?;
     matches!(
         said.code,
         Code::HeapLimit | Code::HeapCorruption | Code::StackOverflow

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::record::{BootTime, CgroupId, Event, Exit, MemoryUse, Process, Record, RecordId};
+use crate::record::{BootTime, CgroupId, Event, Exit, MemoryUse, Record, RecordId};
 use crate::report::calls::Failed;
 use crate::report::{LogTail, Stack};
 use crate::verdict::{Grade, Scene, Statement, Verdict};
@@ -54,12 +54,6 @@ impl<'a> Ground<'a> {
     /// When it ended, as exactly as that is known.
     pub(super) fn end(&self) -> BootTime {
         self.exit().map_or(self.at, |(_, at, _)| at)
-    }
-
-    /// Whether this process is the one that died.
-    pub(super) fn is_victim(&self, process: &Process) -> bool {
-        self.scene
-            .is_some_and(|scene| scene.victim.key == process.key)
     }
 
     /// The failed calls of the last time before the end.

@@ -13,6 +13,8 @@ use crate::verdict::{Grade, Statement};
 use crate::words;
 
 const SIGKILL: u32 = 9;
+/// SIGALRM, SIGVTALRM, SIGPROF.
+const TIMERS: [u32; 3] = [14, 26, 27];
 /// Less than this between asking and killing is no grace.
 const GRACE: Duration = Duration::from_millis(900);
 /// What those who watch over others say when they end them.
@@ -49,6 +51,23 @@ pub(super) fn explain(ground: &Ground<'_>) -> Option<Diagnosis> {
         diagnosis.facts.extend(ground.first_statement());
         diagnosis
     }))
+}
+
+/// Its own timer ran out (`alarm`, `setitimer`), and it has no handler for that.
+pub(super) fn by_timer(ground: &Ground<'_>) -> Option<Diagnosis> {
+    let (_, _, exit) = ground.exit()?;
+    let number = exit
+        .status
+        .signal()
+        .filter(|number| TIMERS.contains(number))?;
+    let summary = format!(
+        "{}: its own timer ran out ({})",
+        Code::Watchdog.title(),
+        words::signal(number)
+    );
+    let mut diagnosis = Diagnosis::new(Code::Watchdog, Grade::Likely, summary);
+    diagnosis.facts.extend(ground.first_statement());
+    Some(diagnosis)
 }
 
 /// It was asked to stop and had its time.

@@ -4,6 +4,7 @@
 //! needs and what contradicts it, and cites what it rests on. No rule speaks where the evidence fits another cause as
 //! well: then the answer is [`Code::Unknown`], which is a good answer.
 
+mod actor;
 mod cluster;
 mod code;
 mod crash;
@@ -63,6 +64,7 @@ pub fn explain(ground: &Ground<'_>) -> Diagnosis {
         Cause::Abort => Some(crash::abort(ground)),
         Cause::KilledBySignal => killed::explain(ground),
         Cause::ExitCode => exit::explain(ground),
+        Cause::KernelSignal => killed::by_timer(ground),
         _ => cluster::explain(ground),
     };
     let mut diagnosis = found.unwrap_or_else(Diagnosis::unknown);

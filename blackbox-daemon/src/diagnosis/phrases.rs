@@ -85,6 +85,8 @@ const PHRASES: &[(Code, &[&str])] = &[
     (
         Code::HeapLimit,
         &[
+            "outofmemoryerror",
+            "outofmemoryexception",
             "javascript heap out of memory",
             "reached heap limit",
             "outofmemoryerror: java heap space",
@@ -99,6 +101,7 @@ const PHRASES: &[(Code, &[&str])] = &[
     (
         Code::StackOverflow,
         &[
+            "maximum recursion depth exceeded",
             "has overflowed its stack",
             "stack overflow",
             "stackoverflowerror",
@@ -159,6 +162,8 @@ const PHRASES: &[(Code, &[&str])] = &[
     (
         Code::PortInUse,
         &[
+            "was already in use",
+            "is already in use",
             "address already in use",
             "address in use",
             "only one usage of each socket address",
@@ -183,6 +188,10 @@ const PHRASES: &[(Code, &[&str])] = &[
     (
         Code::ConnTimeout,
         &[
+            "timeouterror",
+            "sockettimeoutexception",
+            "read timed out",
+            "request timed out",
             "connection timed out",
             "connect timed out",
             "connect timeout",
@@ -198,6 +207,13 @@ const PHRASES: &[(Code, &[&str])] = &[
     (
         Code::Auth,
         &[
+            "error 401",
+            "http 401",
+            "status 401",
+            "status code 401",
+            "status=401",
+            "403 forbidden",
+            "error 403",
             "password authentication failed",
             "authentication failed",
             "access denied for user",
@@ -220,6 +236,7 @@ const PHRASES: &[(Code, &[&str])] = &[
     (
         Code::ExecFailed,
         &[
+            "symbol lookup error",
             "exec format error",
             "command not found",
             "executable file not found",
@@ -258,13 +275,23 @@ const PHRASES: &[(Code, &[&str])] = &[
             "cannot allocate memory",
             "bad_alloc",
             "memory allocation of",
-            "memoryerror",
+            "MemoryError",
             "ENOMEM",
         ],
     ),
     (Code::IoError, &["input/output error", "EIO"]),
     // EAGAIN: of a call that starts a thread or a process. Of others, programs say nothing.
     (Code::ThreadLimit, &["resource temporarily unavailable"]),
+    (
+        Code::Uncaught,
+        &[
+            "uncaughtexception",
+            "uncaught exception",
+            "unhandledrejection",
+            "unhandled rejection",
+            "unhandled exception",
+        ],
+    ),
     (
         Code::Config,
         &[
@@ -288,6 +315,10 @@ const PHRASES: &[(Code, &[&str])] = &[
             "must be set",
             "is required but",
             "is not set",
+            "are not set",
+            "is not specified",
+            "failed to configure",
+            "application failed to start",
             "invalid configuration",
             "invalid config",
             "configuration error",

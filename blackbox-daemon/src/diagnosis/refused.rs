@@ -99,26 +99,57 @@ pub(super) fn fits(call: &Failed<'_>, code: Code) -> bool {
     cause(call) == Some(code) || (late && call.is_under_way())
 }
 
-/// Whether the text names what the call was about: a path or its last part, an address or its port.
-pub(super) fn names(text: &str, call: &Failed<'_>) -> bool {
+/// How well the text names what the call was about: 3 as a whole, 2 an address by its port or host, or a path by a last
+/// part that is like no word, 1 by a last part that could be one; 0: not at all.
+pub(super) fn named(text: &str, call: &Failed<'_>) -> u8 {
     let Some(argument) = call.argument.filter(|argument| argument.len() >= 3) else {
-        return false;
+        return 0;
     };
     if text.contains(argument) {
-        return true;
+        return 3;
     }
     match argument.rsplit_once(':') {
         Some((host, port)) if port.parse::<u16>().is_ok() => {
             let host = host.trim_matches(['[', ']']);
             let unspecific = matches!(host, "0.0.0.0" | "::");
-            let port_said = has_number(text, port);
-            port_said || (!unspecific && text.contains(host))
+            let host_said = !unspecific && text.contains(host);
+            u8::from(has_number(text, port) || host_said) * 2
         }
         _ => {
             let name = argument.rsplit('/').next().unwrap_or(argument);
-            name.len() >= 3 && text.contains(name)
+            let said = name.len() >= 3 && text.contains(name);
+            let like_no_word = name.contains(['.', '-', '_']);
+            u8::from(said) * (1 + u8::from(like_no_word))
         }
     }
+}
+
+/// Whether it is what a runtime does to print an error, or a loader to find a library by trying: the sources and symbols of
+/// a trace, translations of messages.
+pub(super) fn is_by_the_way(call: &Failed<'_>) -> bool {
+    let Some(path) = call
+        .argument
+        .filter(|path| path.contains('/') || path.contains('.'))
+    else {
+        return false;
+    };
+    let ends = [
+        ".mo",
+        ".dwp",
+        ".dwo",
+        ".debug",
+        ".py",
+        ".pyc",
+        ".so.preload",
+    ];
+    let within = [
+        "/usr/lib/debug/",
+        "/locale/",
+        "/gconv/",
+        "/.build-id/",
+        "/nscd/",
+    ];
+    ends.iter().any(|end| path.ends_with(end)) || within.iter().any(|part| path.contains(part))
 }
 
 /// Whether the number stands in the text by itself.

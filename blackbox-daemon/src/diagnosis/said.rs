@@ -126,7 +126,7 @@ impl Said {
     pub(super) fn sentence(&self) -> String {
         let who = match self.speaker {
             Speaker::Victim => "its last words",
-            Speaker::Container => "said in its container",
+            Speaker::Child => "last words of its child",
             Speaker::Log => "its log",
         };
         format!("{who}: \"{}\"", self.quote)

@@ -1,10 +1,11 @@
 //! What the program said last, as lines.
 //!
-//! Reads the records of last words, and where there are none of the victim the container's log; makes lines in the order in
+//! Reads the records of last words, and where there are none of the container its log; makes lines in the order in
 //! which they were written, each with the records it is in. One line may be written in many pieces, and many in one.
 
 use std::collections::BTreeMap;
 
+use super::actor::Actor;
 use super::ground::{Ground, LATELY};
 use crate::record::{BootTime, Event, ProcessKey, RecordId, Stream};
 
@@ -28,8 +29,8 @@ pub(super) struct Line {
 pub(super) enum Speaker {
     /// The process that died.
     Victim,
-    /// Others of its container.
-    Container,
+    /// A child whose failure it passed on.
+    Child,
     /// Somebody in the container, by its log.
     Log,
 }
@@ -42,22 +43,22 @@ pub(super) struct Speech {
 }
 
 impl Speech {
-    /// What was said lately: by the victim, else by its container, else what the log has.
-    pub(super) fn of(ground: &Ground<'_>) -> Self {
-        for speaker in [Speaker::Victim, Speaker::Container] {
-            let lines = lines(ground, |process| match speaker {
-                Speaker::Victim => ground
-                    .scene
-                    .is_some_and(|scene| scene.victim.key == process),
-                _ => true,
-            });
-            if !lines.is_empty() {
-                return Self { speaker, lines };
-            }
+    /// What the actor said lately; where nothing of what its container said was recorded, what the log has.
+    pub(super) fn of(ground: &Ground<'_>, actor: &Actor) -> Self {
+        let heard = lines(ground, actor.end(ground), |_| true);
+        if heard.is_empty() && !actor.is_child() {
+            return Self {
+                speaker: Speaker::Log,
+                lines: of_log(ground),
+            };
         }
+        let speaker = match actor.is_child() {
+            true => Speaker::Child,
+            false => Speaker::Victim,
+        };
         Self {
-            speaker: Speaker::Log,
-            lines: of_log(ground),
+            speaker,
+            lines: lines(ground, actor.end(ground), |key| actor.key == Some(key)),
         }
     }
 
@@ -70,8 +71,8 @@ impl Speech {
 }
 
 /// The lines of processes that `wanted` takes. Each stream of each process has its own; they are ordered by their ends.
-fn lines(ground: &Ground<'_>, wanted: impl Fn(ProcessKey) -> bool) -> Vec<Line> {
-    let (from, end) = (ground.end().minus(LATELY), ground.end());
+fn lines(ground: &Ground<'_>, end: BootTime, wanted: impl Fn(ProcessKey) -> bool) -> Vec<Line> {
+    let from = end.minus(LATELY);
     let mut open: BTreeMap<(ProcessKey, bool), Line> = BTreeMap::new();
     let mut done: Vec<Line> = Vec::new();
     let mut said: Vec<_> = ground.decisive.iter().collect();

@@ -115,7 +115,8 @@ fn is_place(text: &str) -> bool {
         return false;
     };
     let number = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
-    number && !path.contains(' ') && (path.starts_with("node:") || path.contains('/'))
+    let place = path.starts_with("node:") || path.contains('/') || path == "undefined";
+    number && !path.contains(' ') && place
 }
 
 /// The caret below the source line, and at the end the version.

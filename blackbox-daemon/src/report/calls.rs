@@ -28,6 +28,8 @@ pub struct Failed<'a> {
     pub errno: u16,
     /// A path, the address of a socket.
     pub argument: Option<&'a str>,
+    /// The first three arguments as the registers held them.
+    pub args: [u64; 3],
 }
 
 impl Failed<'_> {
@@ -37,6 +39,17 @@ impl Failed<'_> {
         let argument = self.argument.map(words::printable);
         let argument = argument.map_or(String::new(), |argument| format!(" {argument}"));
         format!("{}{argument} → {}", self.call, words::errno(self.errno))
+    }
+
+    /// An `open` that only wants to read (open(2): the lowest two bits of the flags are 0).
+    #[must_use]
+    pub fn opens_to_read(&self) -> bool {
+        let flags = match &*self.call {
+            "open" => self.args[1],
+            "openat" => self.args[2],
+            _ => return false,
+        };
+        flags & 3 == 0
     }
 
     /// A `connect` of which only is known that it began.
@@ -49,12 +62,12 @@ impl Failed<'_> {
 /// The failed calls among the records, in order of time.
 #[must_use]
 pub fn failed(bulk: &[(RecordId, Record)]) -> Vec<Failed<'_>> {
-    let mut calls: Vec<(Failed<'_>, u64)> = bulk.iter().filter_map(failed_call).collect();
-    calls.sort_by_key(|(call, _)| (call.at, call.id));
+    let mut calls: Vec<Failed<'_>> = bulk.iter().filter_map(failed_call).collect();
+    calls.sort_by_key(|call| (call.at, call.id));
     // The peer of the last connect of each descriptor.
     let mut peers: HashMap<(ProcessKey, u64), &str> = HashMap::new();
-    for (call, descriptor) in &mut calls {
-        let socket = (call.process.key, *descriptor);
+    for call in &mut calls {
+        let socket = (call.process.key, call.args[0]);
         if call.call == CONNECT {
             match call.argument {
                 Some(peer) => peers.insert(socket, peer),
@@ -67,11 +80,10 @@ pub fn failed(bulk: &[(RecordId, Record)]) -> Vec<Failed<'_>> {
             call.argument = Some(peer);
         }
     }
-    calls.into_iter().map(|(call, _)| call).collect()
+    calls
 }
 
-/// The call, and its first argument.
-fn failed_call((id, record): &(RecordId, Record)) -> Option<(Failed<'_>, u64)> {
+fn failed_call((id, record): &(RecordId, Record)) -> Option<Failed<'_>> {
     let Event::FailedCall(call) = &record.event else {
         return None;
     };
@@ -82,8 +94,9 @@ fn failed_call((id, record): &(RecordId, Record)) -> Option<(Failed<'_>, u64)> {
         call: words::call(call),
         errno: call.errno,
         argument: call.argument.as_deref(),
+        args: call.args,
     };
-    Some((failed, call.args[0]))
+    Some(failed)
 }
 
 /// Folded by name, error and argument, most frequent first.
