@@ -153,18 +153,19 @@ fn last(words: &LastWords) -> Option<Piece> {
 /// between is missing, and counts as cut.
 fn head(words: &LastWords, told: Told, oldest: u64) -> Option<(Piece, Vec<u8>)> {
     let head = words.head;
-    let end = head.position + u64::from(head.kept);
-    let gone = head.kept > 0 && head.position < oldest && head.position >= told.position;
-    // What of it is there is told once.
-    let kept = if end > oldest {
-        oldest - head.position
-    } else {
-        u64::from(head.kept)
-    } as u32;
-    let text = words.head_bytes.get(..kept as usize).filter(|_| gone)?;
+    let told = head.position < told.position;
+    let missing = oldest
+        .checked_sub(head.position)
+        .filter(|missing| *missing > 0)?;
+    if head.kept == 0 || told {
+        return None;
+    }
+    // What of it is there is told with the rest.
+    let kept = u64::from(head.kept).min(missing) as u32;
+    let text = words.head_bytes.get(..kept as usize)?;
     let piece = Piece {
         kept,
-        written: oldest - head.position,
+        written: missing,
         ..head
     };
     Some((piece, text.to_vec()))

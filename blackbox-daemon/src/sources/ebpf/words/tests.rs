@@ -107,6 +107,17 @@ fn a_beginning_that_is_there_is_not_told_twice() {
 }
 
 #[test]
+fn a_beginning_that_is_newer_than_the_oldest_bytes_is_among_them() {
+    let mut words = empty();
+    say(&mut words, 1, b"starting\n");
+    say(&mut words, 900_000_000, b"oops\n");
+    words.head = words.pieces[1];
+    words.head_bytes[..5].copy_from_slice(b"oops\n");
+    let made = records(&words, &mut Told::default(), CgroupId(3));
+    assert_eq!(texts(&made), ["starting\n", "oops\n"]);
+}
+
+#[test]
 fn what_was_overwritten_is_left_out() {
     let mut words = empty();
     for n in 0..1000_u64 {
