@@ -2,14 +2,13 @@
 //! format. Prints seconds and the memory that it took beyond what was there before; bounded in size by the same run.
 //!
 //! Long: `cargo test --release -p blackbox-daemon --test report_cost -- --ignored --nocapture`.
-#![expect(clippy::print_stderr, reason = "the figures are what it is for")]
 
 #[path = "support/mod.rs"]
 mod support;
 
 use std::fs;
-use std::time::Instant;
 
+use blackbox_daemon::clock::boot_now;
 use blackbox_daemon::record::{CgroupId, Event, FailedCall, Record};
 use blackbox_daemon::report::build::build;
 use blackbox_daemon::report::format::Format;
@@ -35,20 +34,28 @@ fn call(number: u64, cgroup: CgroupId, pid: u32) -> Record {
 
 /// `VmRSS` or `VmHWM`, bytes.
 fn status(name: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let text = fs::read_to_string("/proc/self/status").expect("there");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(name))
+        .expect("there");
+    let kib: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .expect("there")
+        .parse()
+        .expect("there");
     kib << 10
 }
 
 /// Runs it; its result, seconds, and the bytes that it took at most.
 fn measured<T>(run: impl FnOnce() -> T) -> (T, f64, u64) {
     // clear_refs(5) makes the present size the peak (proc_pid_clear_refs(5)).
-    fs::write("/proc/self/clear_refs", "5").unwrap();
+    fs::write("/proc/self/clear_refs", "5").expect("there");
     let before = status("VmRSS");
-    let started = Instant::now();
+    let started = boot_now();
     let result = run();
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = boot_now().since(started).as_secs_f64();
     (result, seconds, status("VmHWM").saturating_sub(before))
 }
 
@@ -57,13 +64,13 @@ fn measured<T>(run: impl FnOnce() -> T) -> (T, f64, u64) {
 fn a_report_of_a_busy_minute_is_small_and_quick() {
     blackbox_daemon::allocator::keep_little();
     let mut core = core(config());
-    let started = Instant::now();
+    let started = boot_now();
     for number in 0..PER_SECOND * SECONDS {
         let (cgroup, pid) = [(DEMO, 100), (OTHER, 200), (UNIT, 300)][(number % 3) as usize];
         let record = call(number, cgroup, pid);
         core.take(&record, record.at, wall());
     }
-    let seconds = started.elapsed().as_secs_f64();
+    let seconds = boot_now().since(started).as_secs_f64();
     eprintln!("{} records taken in {seconds:.2} s", PER_SECOND * SECONDS);
     let end = SECONDS * 1_000;
     let killed = signal(end, killer(), support::SIGKILL, support::SI_USER);
@@ -84,7 +91,7 @@ fn a_report_of_a_busy_minute_is_small_and_quick() {
     assert!(calls >= 10_000, "{calls} calls only");
     let mut most = extra;
     for format in Format::ALL {
-        let (bytes, seconds, extra) = measured(|| format.render(&report).unwrap());
+        let (bytes, seconds, extra) = measured(|| format.render(&report).expect("there"));
         eprintln!(
             "{format}: {seconds:.3} s, {} KiB more at its peak, {} KiB long",
             extra >> 10,

@@ -115,7 +115,10 @@ fn is_place(text: &str) -> bool {
         return false;
     };
     let number = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
-    let place = path.starts_with("node:") || path.contains('/') || path == "undefined";
+    let place = path.starts_with("node:")
+        || path.contains('/')
+        || path.starts_with('<')
+        || path == "undefined";
     number && !path.contains(' ') && place
 }
 

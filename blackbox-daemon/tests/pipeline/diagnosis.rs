@@ -14,7 +14,7 @@ use super::support::{
 const END: u64 = 20_000;
 
 fn call(ms: u64, name: &str, errno: u16, argument: Option<&str>) -> Record {
-    let nr = name.parse::<syscalls::Sysno>().unwrap().id();
+    let nr = name.parse::<syscalls::Sysno>().expect("a call").id();
     let event = Event::FailedCall(FailedCall {
         nr: nr.unsigned_abs(),
         errno,
@@ -80,7 +80,7 @@ fn words_and_a_call_that_agree_are_proof() {
         exits(1),
     ];
     let diagnosis = expect(&records, "BBX-MISSING-FILE", "proven");
-    let summary = diagnosis["summary"].as_str().unwrap();
+    let summary = diagnosis["summary"].as_str().expect("a text");
     assert!(
         summary.contains("openat /etc/app/cfg.yaml → ENOENT"),
         "{summary}"
@@ -111,7 +111,7 @@ fn a_refusal_that_came_late_is_that_of_its_connect() {
     assert!(
         diagnosis["summary"]
             .as_str()
-            .unwrap()
+            .expect("a text")
             .contains("10.0.3.7:5432")
     );
 }

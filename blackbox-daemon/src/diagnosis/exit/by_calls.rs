@@ -93,7 +93,7 @@ fn gave_up(ground: &Ground<'_>, call: &Failed<'_>, code: Code, newest: &[&str]) 
         code,
         Code::ConnRefused | Code::ConnTimeout | Code::Unreachable
     );
-    let said = newest.first().is_some_and(|line| {
+    let said = newest.iter().any(|line| {
         let line = line.to_lowercase();
         GIVING_UP.iter().any(|text| line.contains(text))
     });
