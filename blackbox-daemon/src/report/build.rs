@@ -75,7 +75,7 @@ pub fn build(case: &Case) -> Report {
         schema: SCHEMA.into(),
         incident: head::summary(case, &decisive, &verdict, &cast),
         evidence: evidence(case, &decisive, &cited),
-        failed_calls: calls::folded(&calls, case.wall),
+        failed_calls: calls::folded(&calls, &cited, case.wall),
         completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),
         pod: cast.pod(&case.names),

@@ -5,7 +5,7 @@
 //! does not wait fails with `EINPROGRESS` and tells its outcome through `getsockopt(SO_ERROR)`: the two are one failure here.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::FailedCalls;
 use crate::clock::WallOffset;
@@ -99,28 +99,36 @@ fn failed_call((id, record): &(RecordId, Record)) -> Option<Failed<'_>> {
     Some(failed)
 }
 
-/// Folded by name, error and argument, most frequent first.
+/// Folded by name, error and argument: those of which one is among `cited` first, then the most frequent.
 #[must_use]
-pub fn folded(calls: &[Failed<'_>], wall: WallOffset) -> Vec<FailedCalls> {
-    let mut folded: BTreeMap<(&str, u16, Option<&str>), (u64, BootTime)> = BTreeMap::new();
+pub fn folded(
+    calls: &[Failed<'_>],
+    cited: &BTreeSet<RecordId>,
+    wall: WallOffset,
+) -> Vec<FailedCalls> {
+    let mut folded: BTreeMap<(&str, u16, Option<&str>), (u64, BootTime, bool)> = BTreeMap::new();
     for call in calls.iter().filter(|call| !call.is_under_way()) {
         let key = (&*call.call, call.errno, call.argument);
-        let (count, last) = folded.entry(key).or_insert((0, call.at));
+        let (count, last, told) = folded.entry(key).or_insert((0, call.at, false));
         *count += 1;
         *last = (*last).max(call.at);
+        *told |= cited.contains(&call.id);
     }
-    let mut rows: Vec<FailedCalls> = folded
+    let mut rows: Vec<(bool, FailedCalls)> = folded
         .into_iter()
-        .map(|((call, errno, argument), (count, last))| FailedCalls {
-            call: call.to_owned(),
-            errno: words::errno(errno),
-            argument: argument.map(words::printable),
-            count,
-            last: wall.wall(last),
+        .map(|((call, errno, argument), (count, last, told))| {
+            let row = FailedCalls {
+                call: call.to_owned(),
+                errno: words::errno(errno),
+                argument: argument.map(words::printable),
+                count,
+                last: wall.wall(last),
+            };
+            (told, row)
         })
         .collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.count));
-    rows
+    rows.sort_by_key(|(told, row)| std::cmp::Reverse((*told, row.count)));
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 #[cfg(test)]
@@ -159,6 +167,12 @@ mod tests {
         let calls = failed(&records);
         assert_eq!(calls[2].in_words(), "connect 10.0.0.1:80 → ECONNREFUSED");
         assert_eq!(calls[3].in_words(), "getsockopt → ETIMEDOUT");
-        assert_eq!(folded(&calls, WallOffset::from_nanos(0)).len(), 2);
+        let rows = folded(
+            &calls,
+            &BTreeSet::from([RecordId(4)]),
+            WallOffset::from_nanos(0),
+        );
+        let errors: Vec<&str> = rows.iter().map(|row| row.errno.as_str()).collect();
+        assert_eq!(errors, ["ETIMEDOUT", "ECONNREFUSED"]);
     }
 }

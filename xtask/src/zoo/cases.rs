@@ -109,6 +109,8 @@ pub(super) struct Case {
     /// The codes that are true; several only where they are equally true.
     pub(super) expected: &'static [&'static str],
     pub(super) end: End,
+    /// The function of its own in which it faulted or aborted; `None`: it does neither, or in no function of its own.
+    pub(super) top: Option<&'static str>,
     /// Whether it is not the first process that dies first, but a child of it.
     pub(super) in_child: bool,
     /// Whether the program is started by `zoo-init`.
@@ -134,6 +136,7 @@ impl Case {
             language,
             expected,
             end,
+            top: None,
             in_child: false,
             init: false,
             need: Need::Nothing,
@@ -164,6 +167,13 @@ impl Case {
     const fn pids(self, most: u32) -> Self {
         Self {
             pids: Some(most),
+            ..self
+        }
+    }
+
+    const fn top(self, function: &'static str) -> Self {
+        Self {
+            top: Some(function),
             ..self
         }
     }
@@ -214,22 +224,28 @@ pub(super) const ALL: &[Case] = &[
         .flags(&["--max-old-space-size=32"]),
     Case::new("uncaught-exception", Python, &["BBX-UNCAUGHT"], Code(1)),
     Case::new("go-panic", Go, &["BBX-UNCAUGHT"], Code(2)),
-    Case::new("go-nil", Go, &["BBX-SEGV-NULL", "BBX-UNCAUGHT"], Code(2)),
+    Case::new("go-nil", Go, &["BBX-SEGV-NULL", "BBX-UNCAUGHT"], Code(2)).top("main.main"),
     Case::new("rust-panic", Rust, &["BBX-UNCAUGHT"], Code(101)),
-    Case::new("null-pointer", C, &["BBX-SEGV-NULL"], Signal(libc::SIGSEGV)).flags(NO_FRAMES),
+    Case::new("null-pointer", C, &["BBX-SEGV-NULL"], Signal(libc::SIGSEGV))
+        .top("expiry_of")
+        .flags(NO_FRAMES),
     Case::new(
         "null-pointer-rust",
         Rust,
         &["BBX-SEGV-NULL"],
         Signal(libc::SIGSEGV),
-    ),
-    Case::new("wild-pointer", C, &["BBX-SEGV-WILD"], Signal(libc::SIGSEGV)).flags(FRAMES),
+    )
+    .top("main::state_of"),
+    Case::new("wild-pointer", C, &["BBX-SEGV-WILD"], Signal(libc::SIGSEGV))
+        .top("last_number")
+        .flags(FRAMES),
     Case::new(
         "stack-overflow",
         C,
         &["BBX-STACK-OVERFLOW"],
         Signal(libc::SIGSEGV),
     )
+    .top("depth_of")
     .flags(&[
         "-O1",
         "-g",
@@ -237,9 +253,11 @@ pub(super) const ALL: &[Case] = &[
         "-fno-optimize-sibling-calls",
     ]),
     Case::new("double-free", C, &["BBX-HEAP-CORRUPTION"], Code(134))
+        .top("close_connection")
         .under_init()
         .flags(FRAMES),
     Case::new("assertion", C, &["BBX-ABORT"], Code(134))
+        .top("sell")
         .under_init()
         .flags(FRAMES),
     Case::new(
@@ -248,9 +266,14 @@ pub(super) const ALL: &[Case] = &[
         &["BBX-ILLEGAL-INSTRUCTION"],
         Signal(libc::SIGILL),
     )
+    .top("checksum_fast")
     .flags(FRAMES),
-    Case::new("divide", C, &["BBX-ARITHMETIC"], Signal(libc::SIGFPE)).flags(FRAMES),
-    Case::new("bus-error", C, &["BBX-BUS-ERROR"], Signal(libc::SIGBUS)).flags(FRAMES),
+    Case::new("divide", C, &["BBX-ARITHMETIC"], Signal(libc::SIGFPE))
+        .top("average")
+        .flags(FRAMES),
+    Case::new("bus-error", C, &["BBX-BUS-ERROR"], Signal(libc::SIGBUS))
+        .top("main")
+        .flags(FRAMES),
     Case::new("exec-missing", Shell, &["BBX-EXEC-FAILED"], Code(127)),
     Case::new("deadlock", C, &["BBX-WATCHDOG"], Code(1))
         .child_dies()

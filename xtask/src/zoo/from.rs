@@ -20,6 +20,8 @@ struct Written {
     expected: Vec<String>,
     end: End,
     #[serde(default)]
+    top: Option<String>,
+    #[serde(default)]
     in_child: bool,
     #[serde(default)]
     under_init: bool,
@@ -80,6 +82,7 @@ fn case(folder: &Path) -> Result<Case> {
         language,
         expected: leak(written.expected),
         end: written.end,
+        top: written.top.map(|function| &*function.leak()),
         in_child: written.in_child || written.under_init,
         init: written.under_init,
         need: written.need,

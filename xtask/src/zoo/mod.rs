@@ -12,8 +12,8 @@ mod play;
 mod table;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
@@ -96,6 +96,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         outcomes.push(outcome.unwrap_or_else(|why| Outcome::failed(case, format!("{why:#}"))));
     }
     let status = daemon.stop()?;
+    for outcome in &mut outcomes {
+        outcome.replayed = match &outcome.report_path {
+            Some(report) => replays(&built.join("blackbox-daemon"), report)?,
+            None => false,
+        };
+    }
     table::print(&outcomes);
     if options.keep {
         eprintln!("reports: {}", daemon.reports_directory().display());
@@ -110,6 +116,24 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Whether the bundle beside a report is whole and gives the same report again.
+fn replays(daemon: &Path, report: &Path) -> Result<bool> {
+    let bundle = report.with_extension("tar.zst");
+    for command in ["verify", "replay"] {
+        let output = Command::new(daemon).arg(command).arg(&bundle).output()?;
+        if !output.status.success() {
+            let told = [output.stdout, output.stderr].concat();
+            eprintln!(
+                "{command} {}: {}",
+                bundle.display(),
+                String::from_utf8_lossy(&told)
+            );
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The cases that were named, in the order of the list.

@@ -25,7 +25,13 @@ pub(super) struct Outcome {
     correct: bool,
     /// Whether the report is about the process that died, not about another of its container.
     right_process: bool,
-    report_path: Option<PathBuf>,
+    pub(super) report_path: Option<PathBuf>,
+    /// The function of its own in which it faulted or aborted, …
+    top: Option<&'static str>,
+    /// … and the innermost one of its own that the report names.
+    named: Option<String>,
+    /// Whether its bundle is whole and gives the same report again, byte for byte.
+    pub(super) replayed: bool,
     /// Why there is nothing to judge; absent where the case was played.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
@@ -50,6 +56,9 @@ impl Outcome {
             cause: text("verdict", "cause"),
             headline: text("verdict", "headline"),
             right_process,
+            top: case.top,
+            named: own_function(&report["stack"]),
+            replayed: false,
             report_path: path,
             failure: None,
         }
@@ -61,6 +70,17 @@ impl Outcome {
             failure: Some(why),
             ..Self::new(case, None, false)
         }
+    }
+
+    /// The function that faulted is named, where there is one.
+    fn is_named(&self) -> bool {
+        // A compiler's clone of a function has a suffix.
+        let same = |named: &String| {
+            self.top.is_some_and(|top| {
+                named.split('.').eq(top.split('.')) || named.starts_with(&format!("{top}."))
+            })
+        };
+        self.top.is_none() || self.named.as_ref().is_some_and(same)
     }
 
     /// No diagnosis, or one that says that it does not know.
@@ -75,6 +95,23 @@ impl Outcome {
     }
 }
 
+/// The innermost function that is neither the C library's nor the language's own.
+fn own_function(stack: &Value) -> Option<String> {
+    let frames = stack["frames"].as_array()?;
+    let own = |frame: &&Value| {
+        let module = frame["module"].as_str().unwrap_or_default();
+        let function = frame["function"].as_str().unwrap_or_default();
+        let of_library = module.contains("/libc.so") || module.contains("/ld-linux");
+        let of_language = ["core::", "std::", "runtime."]
+            .iter()
+            .any(|name| function.starts_with(name));
+        !of_library && !of_language && !function.is_empty()
+    };
+    frames.iter().find(own)?["function"]
+        .as_str()
+        .map(str::to_owned)
+}
+
 /// How many of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -82,6 +119,11 @@ pub(super) struct Counts {
     correct: usize,
     unknown: usize,
     confident_and_wrong: usize,
+    /// Functions that faulted, …
+    tops: usize,
+    /// … and of these the ones named.
+    named: usize,
+    replayed: usize,
 }
 
 impl Counts {
@@ -93,12 +135,16 @@ impl Counts {
             correct: count(|outcome| outcome.correct),
             unknown: count(Outcome::is_unknown),
             confident_and_wrong: count(Outcome::is_confident_and_wrong),
+            tops: count(|outcome| outcome.top.is_some()),
+            named: count(|outcome| outcome.top.is_some() && outcome.is_named()),
+            replayed: count(|outcome| outcome.replayed),
         }
     }
 
-    /// Nothing said wrongly, and at most one left unsaid.
+    /// Nothing said wrongly, and at most one left unsaid; every function that faulted is named, every bundle replayed.
     pub(super) fn are_good(self) -> bool {
-        self.confident_and_wrong == 0 && self.correct + 1 >= self.all
+        let told = self.confident_and_wrong == 0 && self.correct + 1 >= self.all;
+        told && self.named == self.tops && self.replayed == self.all
     }
 }
 
@@ -123,6 +169,13 @@ pub(super) fn print(outcomes: &[Outcome]) {
         } else if !outcome.right_process {
             println!("    the report is not about the process that died");
         }
+        if let Some(top) = outcome.top.filter(|_| !outcome.is_named()) {
+            let named = outcome.named.as_deref().unwrap_or("none");
+            println!("    it faulted in {top}; the report names {named}");
+        }
+        if !outcome.replayed {
+            println!("    its bundle does not give this report again");
+        }
         if let (Some(cause), Some(headline)) = (&outcome.cause, &outcome.headline) {
             println!("    {cause}: {headline}");
         }
@@ -131,6 +184,10 @@ pub(super) fn print(outcomes: &[Outcome]) {
     println!(
         "\n{} cases: {} correct, {} unknown, {} confident and wrong",
         counts.all, counts.correct, counts.unknown, counts.confident_and_wrong
+    );
+    println!(
+        "{} of {} functions that faulted are named; {} bundles give their report again",
+        counts.named, counts.tops, counts.replayed
     );
 }
 
@@ -142,7 +199,11 @@ mod tests {
 
     fn outcome(code: &str, grade: &str) -> Outcome {
         let report = json!({"diagnosis": {"code": code, "grade": grade}});
-        Outcome::new(&ALL[0], Some(("r.json".into(), report)), true)
+        let found = Some(("r.json".into(), report));
+        Outcome {
+            replayed: true,
+            ..Outcome::new(&ALL[0], found, true)
+        }
     }
 
     #[test]
@@ -153,5 +214,22 @@ mod tests {
         assert!(!Counts::of(&[right(), outcome("BBX-DNS", "likely")]).are_good());
         let failed = || Outcome::failed(&ALL[0], "no cgroup".to_owned());
         assert!(!Counts::of(&[right(), failed(), failed()]).are_good());
+    }
+
+    #[test]
+    fn the_function_that_faulted_is_the_programs_own() {
+        let stack = json!({"frames": [
+            {"function": "abort", "module": "/lib/libc.so.6"}, {"module": "/app/x"},
+            {"function": "core::ptr::read", "module": "/app/x"}, {"function": "sell.part.0", "module": "/app/x"},
+        ]});
+        assert_eq!(own_function(&stack).as_deref(), Some("sell.part.0"));
+        let outcome = |top| Outcome {
+            top: Some(top),
+            named: own_function(&stack),
+            ..outcome("BBX-ABORT", "proven")
+        };
+        assert!(outcome("sell").is_named());
+        assert!(!outcome("sel").is_named());
+        assert!(!Counts::of(&[outcome("buy")]).are_good());
     }
 }
