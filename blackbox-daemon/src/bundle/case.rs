@@ -14,7 +14,7 @@ use crate::clock::WallOffset;
 use crate::identity::Names;
 use crate::incident::Incident;
 use crate::incident::ends::PastEnd;
-use crate::record::{BootTime, CgroupId};
+use crate::record::{BootTime, CgroupId, SourceState};
 use crate::report::case::Case;
 use crate::report::ledger::Ledger;
 use crate::report::{LogTail, NodeInfo, Stack};
@@ -26,6 +26,7 @@ pub(super) struct Kept {
     incident: Incident,
     names: Names,
     ledger: Ledger,
+    sources: Vec<SourceState>,
     node: NodeInfo,
     wall: WallOffset,
     closed: BootTime,
@@ -52,6 +53,7 @@ pub(super) fn write(case: &Case) -> io::Result<Vec<u8>> {
         incident: case.incident.clone(),
         names: case.names.clone(),
         ledger: case.ledger.clone(),
+        sources: sources(&case.ledger),
         node: case.node.clone(),
         wall: case.wall,
         closed: case.closed,
@@ -68,6 +70,15 @@ pub(super) fn write(case: &Case) -> io::Result<Vec<u8>> {
         },
     };
     postcard::to_stdvec(&kept).map_err(invalid)
+}
+
+/// The states of sources as records have them: as reports have them, postcard could not read them.
+fn sources(ledger: &Ledger) -> Vec<SourceState> {
+    let states = ledger.sources.iter().map(|(source, health)| SourceState {
+        source: *source,
+        health: health.clone(),
+    });
+    states.collect()
 }
 
 pub(super) fn read(bytes: &[u8]) -> io::Result<Kept> {
@@ -101,7 +112,14 @@ impl Kept {
                 evicted: self.slice.evicted,
             },
             names: self.names,
-            ledger: self.ledger,
+            ledger: Ledger {
+                sources: self
+                    .sources
+                    .into_iter()
+                    .map(|state| (state.source, state.health))
+                    .collect(),
+                ..self.ledger
+            },
             node: self.node,
             wall: self.wall,
             closed: self.closed,

@@ -8,8 +8,8 @@ use crate::clock::WallOffset;
 use crate::identity::Identities;
 use crate::incident::{self, trigger::Rules};
 use crate::record::{
-    BootTime, CgroupId, Comm, Event, Exit, FailedCall, LaneName, Process, ProcessKey, Record,
-    Subject, WaitStatus,
+    BootTime, CgroupId, Comm, Event, Exit, FailedCall, Health, LaneName, Process, ProcessKey,
+    Record, SourceName, SourceState, Subject, WaitStatus,
 };
 use crate::recorder::{self, Core};
 use crate::report::build::build;
@@ -75,6 +75,25 @@ fn case() -> Case {
         ns_level: 1,
         peak_rss: None,
     });
+    for (source, health) in [
+        (SourceName::Ebpf, Health::Ok),
+        (
+            SourceName::Kube,
+            Health::Disabled("no API server".to_owned()),
+        ),
+    ] {
+        let event = Event::Source(SourceState { source, health });
+        let at = BootTime(1);
+        core.take(
+            &Record {
+                at,
+                subject: Subject::Node,
+                event,
+            },
+            at,
+            wall,
+        );
+    }
     for at in 1..20 {
         for (pid, cgroup) in [(100, OWN), (200, OTHER)] {
             let record = call(at * second, pid, cgroup);

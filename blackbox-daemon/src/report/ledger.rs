@@ -21,7 +21,8 @@ pub struct Ledger {
     pub lost: BTreeMap<(Class, LossCause), u64>,
     /// Records evicted by a byte cap before their time, by class.
     pub evicted: BTreeMap<Class, u64>,
-    /// The latest state of each source.
+    /// The latest state of each source. Written down as records have it, by who does.
+    #[serde(skip)]
     pub sources: BTreeMap<SourceName, Health>,
     /// Reports that could not be made because the queue of cases was full.
     pub reports_dropped: u64,
