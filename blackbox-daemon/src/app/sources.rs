@@ -1,5 +1,7 @@
 //! Starts the sources and stops them. One that cannot start says so by name.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -129,10 +131,18 @@ fn spawn_reader(
 ) -> std::io::Result<()> {
     let reader = Reader::new(programs, feed.clone())?;
     let (done, ended) = tokio::sync::oneshot::channel::<()>();
+    let feed = feed.clone();
     std::thread::Builder::new()
         .name("rings".to_owned())
         .spawn(move || {
-            reader.run(&stop);
+            // Its end is told: else reports would go on to say that the kernel is heard.
+            let ran = catch_unwind(AssertUnwindSafe(|| reader.run(&stop)));
+            if ran.is_err() {
+                let why =
+                    "its reader panicked (see the log): nothing of the kernel is recorded any more";
+                let health = Health::Failed(why.to_owned());
+                announce(SourceName::Ebpf, clock::boot_now(), health, &feed);
+            }
             drop(done);
         })?;
     tasks.spawn(async move {

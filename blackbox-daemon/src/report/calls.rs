@@ -99,6 +99,9 @@ fn failed_call((id, record): &(RecordId, Record)) -> Option<Failed<'_>> {
     Some(failed)
 }
 
+/// What makes calls alike: name, error and argument.
+type Alike<'a> = (&'a str, u16, Option<&'a str>);
+
 /// Folded by name, error and argument: those of which one is among `cited` first, then the most frequent.
 #[must_use]
 pub fn folded(
@@ -106,7 +109,7 @@ pub fn folded(
     cited: &BTreeSet<RecordId>,
     wall: WallOffset,
 ) -> Vec<FailedCalls> {
-    let mut folded: BTreeMap<(&str, u16, Option<&str>), (u64, BootTime, bool)> = BTreeMap::new();
+    let mut folded: BTreeMap<Alike<'_>, (u64, BootTime, bool)> = BTreeMap::new();
     for call in calls.iter().filter(|call| !call.is_under_way()) {
         let key = (&*call.call, call.errno, call.argument);
         let (count, last, told) = folded.entry(key).or_insert((0, call.at, false));
