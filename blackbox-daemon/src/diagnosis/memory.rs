@@ -18,12 +18,17 @@ pub(super) fn explain(ground: &Ground<'_>) -> Option<Diagnosis> {
         Cause::NodeOom => Code::OomNode,
         _ => return None,
     };
-    let mut diagnosis = Diagnosis::new(code, ground.verdict.grade, ground.verdict.headline.clone());
+    let samples: Vec<_> = ground.memory().collect();
+    let slope = slope(ground, &samples);
+    let summary = match &slope {
+        Some(slope) => format!("{}: {}", code.title(), slope.text),
+        None => String::new(),
+    };
+    let mut diagnosis = Diagnosis::new(code, ground.verdict.grade, summary);
     diagnosis
         .facts
         .extend(ground.verdict.statements.iter().take(2).cloned());
-    let samples: Vec<_> = ground.memory().collect();
-    diagnosis.facts.extend(slope(ground, &samples));
+    diagnosis.facts.extend(slope);
     diagnosis.facts.extend(near(ground, &samples));
     diagnosis.facts.extend(parts(&samples));
     Some(diagnosis)
@@ -84,9 +89,12 @@ fn near(ground: &Ground<'_>, samples: &[Sample<'_>]) -> Option<Statement> {
     Some(statement(Grade::Proven, text, vec![first.0]))
 }
 
-/// What it was made of.
+/// What it was made of, if the last sample is of its full size: half of the limit and more.
 fn parts(samples: &[Sample<'_>]) -> Option<Statement> {
     let (id, _, memory) = samples.last()?;
+    if memory.max.is_none_or(|limit| memory.current < limit / 2) {
+        return None;
+    }
     let (anon, file) = (memory.anon?, memory.file?);
     let share = (file.saturating_mul(100)).checked_div(anon + file)?;
     let text = format!(
