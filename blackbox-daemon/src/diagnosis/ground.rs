@@ -25,7 +25,7 @@ pub struct Ground<'a> {
     pub bulk: &'a [(RecordId, Record)],
     /// The failed calls among these, in order of time.
     pub calls: &'a [Failed<'a>],
-    /// No failed call of the subjects is missing for the last [`LATELY`] and longer.
+    /// No failed call of the subjects is missing for the last 10 s before the incident.
     pub calls_whole: bool,
     pub stack: Option<&'a Stack>,
     pub log: Option<&'a LogTail>,

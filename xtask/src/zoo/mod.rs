@@ -40,7 +40,7 @@ pub struct Options {
     /// Which cases to run; all without one.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Run the cases in DIR, not those of the repository: DIR/<name>/main.* and DIR/<name>/case.json.
+    /// Run the cases in DIR, not those of the repository: DIR/NAME/main.* and DIR/NAME/case.json.
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
     /// Write what was expected and what was said to FILE as JSON.

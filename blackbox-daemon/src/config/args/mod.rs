@@ -60,7 +60,7 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
-    /// Show the report of a bundle (<incident>.tar.zst), as it was told.
+    /// Show the report of a bundle (INCIDENT.tar.zst), as it was told.
     Report {
         bundle: PathBuf,
         /// What it looks like.
