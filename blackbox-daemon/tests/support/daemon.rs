@@ -113,8 +113,12 @@ pub(crate) fn now(process: Process, event: Event) -> Record {
     }
 }
 
+/// A directory for text and JSON: the tests count files.
 pub(crate) fn directory(path: &Path) -> DestinationConfig {
-    DestinationConfig::File(file::Config::new(path.to_owned()))
+    DestinationConfig::File(file::Config {
+        bundles: false,
+        ..file::Config::new(path.to_owned())
+    })
 }
 
 /// A web server that accepts, reads, and never answers. Its address.
