@@ -9,14 +9,9 @@ use super::ground::{Ground, statement};
 use super::said::{self, Said};
 use super::speech::Speech;
 use super::{Code, Diagnosis, exit};
+use crate::verdict::fault::{AddressClass, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 use crate::verdict::{Grade, Statement};
 
-const SIGILL: u32 = 4;
-const SIGTRAP: u32 = 5;
-const SIGBUS: u32 = 7;
-const SIGFPE: u32 = 8;
-const SIGSEGV: u32 = 11;
-const SIGSYS: u32 = 31;
 /// `si_code` of SIGSYS from a seccomp filter (asm-generic/siginfo.h).
 const SYS_SECCOMP: i32 = 1;
 /// A function this often in the frames that are known is recursion.
@@ -28,10 +23,10 @@ const NAMED: usize = 4;
 pub(super) fn fault(ground: &Ground<'_>) -> Option<Diagnosis> {
     let (_, _, exit) = ground.exit()?;
     let signal = exit.killer?;
-    let class = ground.fact("address_class");
+    let class = AddressClass::of(&signal);
     let (code, grade) = match (signal.number, class) {
-        (SIGSEGV, Some("null")) => (Code::SegvNull, Grade::Proven),
-        (SIGSEGV, Some("stack")) => (Code::StackOverflow, recursion(ground)),
+        (SIGSEGV, AddressClass::Null) => (Code::SegvNull, Grade::Proven),
+        (SIGSEGV, AddressClass::Stack) => (Code::StackOverflow, recursion(ground)),
         (SIGSEGV, _) if recurses(ground) => (Code::StackOverflow, Grade::Likely),
         (SIGSEGV, _) => (Code::SegvWild, Grade::Likely),
         (SIGBUS, _) => (Code::BusError, Grade::Proven),

@@ -97,11 +97,6 @@ impl<'a> Ground<'a> {
         let proven = statements.iter().find(|said| said.grade == Grade::Proven);
         proven.or(statements.first()).cloned()
     }
-
-    /// A fact of the verdict that is a text.
-    pub(super) fn fact(&self, name: &str) -> Option<&'a str> {
-        self.verdict.facts.get(name)?.as_str()
-    }
 }
 
 /// A statement.

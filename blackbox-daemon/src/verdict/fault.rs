@@ -4,12 +4,12 @@ use super::{Cause, Death, Grade, Scene, Verdict};
 use crate::record::Signal;
 use crate::words;
 
-const SIGILL: u32 = 4;
-const SIGTRAP: u32 = 5;
-const SIGBUS: u32 = 7;
-const SIGFPE: u32 = 8;
-const SIGSEGV: u32 = 11;
-const SIGSYS: u32 = 31;
+pub(crate) const SIGILL: u32 = 4;
+pub(crate) const SIGTRAP: u32 = 5;
+pub(crate) const SIGBUS: u32 = 7;
+pub(crate) const SIGFPE: u32 = 8;
+pub(crate) const SIGSEGV: u32 = 11;
+pub(crate) const SIGSYS: u32 = 31;
 
 /// Below this no program may map memory by default (`vm.mmap_min_addr`), and a member of a struct behind a null
 /// pointer lies below it.
@@ -23,7 +23,7 @@ const PF_INSTRUCTION: u32 = 1 << 4;
 
 /// Where a bad address lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AddressClass {
+pub(crate) enum AddressClass {
     /// In the first 64 KiB.
     Null,
     /// At the end of the thread's stack.
@@ -35,7 +35,7 @@ enum AddressClass {
 }
 
 impl AddressClass {
-    fn of(signal: &Signal) -> Self {
+    pub(crate) fn of(signal: &Signal) -> Self {
         match (signal.fault_addr, signal.sp) {
             (None, _) => Self::Untold,
             (Some(address), _) if address < NULL_END => Self::Null,
@@ -167,8 +167,8 @@ pub(super) fn aborted(scene: &Scene<'_>, death: &Death) -> Verdict {
         death.signal.sender.tid
     );
     verdict.state(Grade::Proven, text, death.cites.clone());
-    let text = "a failed assertion, a panic set to abort or a heap check would do this; its own output says \
-                which, and is not recorded"
+    let text = "a failed assertion, a panic set to abort or a heap check would do this; the kernel does not see which, \
+                its own words may say it"
         .to_owned();
     verdict.state(Grade::Unknown, text, death.cites.clone());
     verdict.signal_facts(death.signal.number);

@@ -7,7 +7,7 @@
 
 pub mod cluster;
 mod exit_code;
-mod fault;
+pub(crate) mod fault;
 mod killer;
 mod oom;
 pub mod reported;
