@@ -70,6 +70,7 @@ async fn a_directory_has_json_whatever_the_others_get() {
     let destinations = Destinations::start(configs, &[Format::Csv]).unwrap();
     assert_eq!(destinations.formats(), [Format::Json, Format::Csv]);
     assert!(destinations.archive().is_some());
+    assert!(destinations.take(Kind::Bundle));
     destinations.send(document("one"));
     until(&destinations, 1, |file| file.written == 1).await;
     let csv = Document {
@@ -82,6 +83,7 @@ async fn a_directory_has_json_whatever_the_others_get() {
 
     let stdout = Destinations::start(vec![DestinationConfig::Stdout], &[Format::Csv]).unwrap();
     assert_eq!(stdout.formats(), [Format::Csv]);
+    assert!(!stdout.take(Kind::Bundle));
     assert!(stdout.archive().is_none());
 }
 

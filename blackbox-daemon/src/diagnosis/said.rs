@@ -19,6 +19,8 @@ const QUOTED: usize = 200;
 #[derive(Clone, Debug)]
 pub(super) struct Said {
     pub code: Code,
+    /// Other causes that the same line names.
+    pub also: Vec<Code>,
     /// The line that says so.
     pub quote: String,
     pub cites: Vec<RecordId>,
@@ -112,6 +114,9 @@ impl Said {
     fn new(code: Code, line: &Line, speaker: Speaker) -> Self {
         Self {
             code,
+            also: phrases::causes(&line.text)
+                .filter(|other| *other != code)
+                .collect(),
             quote: quote(&line.text),
             cites: line.cites.clone(),
             at: line.at,

@@ -88,6 +88,18 @@ fn words_and_a_call_that_agree_are_proof() {
 }
 
 #[test]
+fn of_two_causes_in_a_line_the_one_that_a_call_bears_out_counts() {
+    let words = "CRITICAL TLS: setup failed: [Errno 2] No such file or directory\n";
+    let failed = [
+        call(END - 20, "openat", 2, Some("/etc/tls/server.crt")),
+        says(END - 19, words),
+        exits(1),
+    ];
+    expect(&failed, "BBX-MISSING-FILE", "proven");
+    expect(&[says(END - 19, words), exits(1)], "BBX-TLS", "likely");
+}
+
+#[test]
 fn a_line_written_in_pieces_is_one_line() {
     let records = [
         call(END - 20, "connect", 111, Some("10.0.3.7:5432")),

@@ -89,7 +89,8 @@ pub struct Kernel {
         value_parser = clap::value_parser!(u32).range(1..=10_000_000)
     )]
     pub syscall_burst: u32,
-    /// Errors that are part of ordinary work: neither recorded nor counted. Names or numbers.
+    /// Errors that are part of ordinary work: neither recorded nor counted. Names or numbers. Of connect, and of calls that
+    /// start a thread or process, every error is.
     #[arg(
         long, env = "BLACKBOX_SYSCALL_IGNORE", default_value = "EAGAIN,EINTR,EINPROGRESS,EALREADY",
         value_parser = values::errnos

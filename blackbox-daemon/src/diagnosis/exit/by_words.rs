@@ -1,6 +1,6 @@
 //! Its words name a cause; is there a call that bears them out, or the lack of one that contradicts them?
 //!
-//! Contradicted where the words speak of something that leaves a failed call, every failed call is known, and there is none
+//! Of several causes in one line ("TLS setup failed: no such file") that one counts which a call bears out. Contradicted where the words speak of something that leaves a failed call, every failed call is known, and there is none
 //! such: they may speak of another machine.
 
 use std::time::Duration;
@@ -24,10 +24,8 @@ pub(in crate::diagnosis) fn by_words(
     actor: &Actor,
     said: Said,
 ) -> Option<Diagnosis> {
-    let calls: Vec<&Failed<'_>> = ground
-        .late_calls()
-        .filter(|call| refused::fits(call, said.code) && !refused::is_by_the_way(call))
-        .collect();
+    let said = borne_out(ground, actor, said);
+    let calls = fitting(ground, said.code);
     if calls.is_empty() && refused::leaves_a_call(said.code) && ground.calls_whole {
         return said.uncaught.map(|_| uncaught(ground, said));
     }
@@ -48,6 +46,25 @@ pub(in crate::diagnosis) fn by_words(
     diagnosis.facts.extend(ground.first_statement());
     diagnosis.facts.extend(crash::stack(ground));
     Some(diagnosis)
+}
+
+/// Of the causes that the line names, the first that a call of the actor's bears out; else the first.
+fn borne_out(ground: &Ground<'_>, actor: &Actor, said: Said) -> Said {
+    let shown = |code: &Code| {
+        let call = spoken_of(&fitting(ground, *code), actor, &said);
+        call.is_some_and(|call| actor.is(&call.process) && !call.is_under_way())
+    };
+    let causes = [said.code].into_iter().chain(said.also.iter().copied());
+    match causes.clone().find(shown) {
+        Some(code) => Said { code, ..said },
+        None => said,
+    }
+}
+
+/// The calls that failed for such a cause lately.
+fn fitting<'a>(ground: &'a Ground<'_>, code: Code) -> Vec<&'a Failed<'a>> {
+    let fits = |call: &&Failed<'_>| refused::fits(call, code) && !refused::is_by_the_way(call);
+    ground.late_calls().filter(fits).collect()
 }
 
 /// The call that the words are about: what they name best, the newest of these; else one that can be no other.

@@ -33,16 +33,21 @@ const QUIET_FIELDS: &[&str] = &[
 /// Lines of these may be: a program warns at each attempt and then gives up.
 const WARNING: &[&str] = &["WARN", "WARNING"];
 
-/// The cause that a line names.
+/// The cause that a line names first.
 pub(super) fn cause(line: &str) -> Option<Code> {
+    causes(line).next()
+}
+
+/// Every cause that a line names, in the order of decision.
+pub(super) fn causes(line: &str) -> impl Iterator<Item = Code> {
     let small = line.to_lowercase();
-    let found = |phrase: &str| match phrase.starts_with(|c: char| c.is_ascii_uppercase()) {
+    let found = move |phrase: &str| match phrase.starts_with(|c: char| c.is_ascii_uppercase()) {
         true => has_word(line, phrase),
         false => small.contains(phrase),
     };
-    let mut rows = PHRASES.iter();
-    let row = rows.find(|(_, phrases)| phrases.split('|').any(found));
-    row.map(|(code, _)| *code)
+    let rows = PHRASES.iter();
+    rows.filter(move |(_, phrases)| phrases.split('|').any(&found))
+        .map(|(code, _)| *code)
 }
 
 /// How much a line may be about the end.

@@ -126,7 +126,7 @@ pub(super) const PHRASES: &[(Code, &str)] = &[
     ),
     (
         Code::Config,
-        "unrecognized argument|unrecognized option|unrecognized flag|unknown option|unknown flag|\
+        "parameter not set|parameter null or not set|unbound variable|cannot unmarshal|not found in type|unrecognized argument|unrecognized option|unrecognized flag|unknown option|unknown flag|\
          unknown argument|unexpected argument|invalid option|illegal option|bad option|\
          flag provided but not defined|following arguments are required|\
          following required arguments were not provided|missing required|required environment variable|\
