@@ -23,11 +23,13 @@ pub enum Kind {
     Syscall = 6,
     /// [`crate::crash::CrashRecord`], with or without the stack's bytes
     Crash = 7,
+    /// [`crate::tail::LastCallRecord`]
+    LastCall = 8,
 }
 
 impl Kind {
     /// How many kinds there are; the length of every per-kind table.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
     /// Every kind, in wire order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Exec,
@@ -38,6 +40,7 @@ impl Kind {
         Self::CgroupRmdir,
         Self::Syscall,
         Self::Crash,
+        Self::LastCall,
     ];
 
     /// The kind with this wire value.

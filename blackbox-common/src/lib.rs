@@ -17,6 +17,7 @@ pub mod process;
 pub mod settings;
 pub mod signal;
 pub mod syscall;
+pub mod tail;
 pub mod tally;
 pub mod words;
 

@@ -90,6 +90,8 @@ offsets! {
     regs_arg1 = "pt_regs.si|regs[1]",
     regs_arg2 = "pt_regs.dx|regs[2]",
     regs_arg3 = "pt_regs.r10|regs[3]",
+    /// What the call returned.
+    regs_ret = "pt_regs.ax|regs[0]",
     regs_sp = "pt_regs.sp",
     regs_ip = "pt_regs.ip|pc",
     /// The frame pointer, then what functions must keep: x86 `rbx`, `r12`–`r15`; arm64 the link register.

@@ -32,7 +32,8 @@ pub struct Settings {
     pub words: u32,
     /// Number of `getsockopt` on this machine.
     pub nr_getsockopt: u32,
-    pub pad: u32,
+    /// Number of `exit_group` on this machine.
+    pub nr_exit_group: u32,
 }
 const _: () = assert!(size_of::<Settings>() == 80);
 
@@ -49,6 +50,6 @@ impl Settings {
         nr_writev: 0,
         words: 0,
         nr_getsockopt: 0,
-        pad: 0,
+        nr_exit_group: 0,
     };
 }

@@ -2,7 +2,7 @@
 
 use crate::header::Kind;
 
-/// Per-CPU counters. For each kind: `attempted = tried + throttled` (or `untold`, of crashes), `tried = recorded + ring_full`.
+/// Per-CPU counters. For each kind: `attempted = tried + throttled` (or `untold`, of crashes; `threads_untold`, of last calls), `tried = recorded + ring_full`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Tally {
@@ -18,5 +18,7 @@ pub struct Tally {
     pub unheard: u64,
     /// Faults that programs handle, not told because one was told just before.
     pub untold: u64,
+    /// Threads of ended processes, not told because as many of their process were as are.
+    pub threads_untold: u64,
 }
-const _: () = assert!(size_of::<Tally>() == 160);
+const _: () = assert!(size_of::<Tally>() == 184);

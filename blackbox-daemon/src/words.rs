@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::identity::Names;
-use crate::record::{FailedCall, Process, WaitStatus};
+use crate::record::{Process, WaitStatus};
 
 /// Names of signals 1–31 on x86-64 and arm64 (signal(7)).
 const SIGNALS: [&str; 31] = [
@@ -79,15 +79,62 @@ pub fn errno_number(text: &str) -> Option<u16> {
         .or_else(by_name)
 }
 
-/// A failed call's name: `openat`; a 32-bit call goes by number.
+/// A call's name: `openat`; a 32-bit call goes by number.
 #[must_use]
-pub fn call(call: &FailedCall) -> Cow<'static, str> {
-    if call.compat {
-        return Cow::Owned(format!("32-bit call {}", call.nr));
+pub fn call(nr: u32, compat: bool) -> Cow<'static, str> {
+    if compat {
+        return Cow::Owned(format!("32-bit call {nr}"));
     }
-    match syscalls::Sysno::new(call.nr as usize) {
+    match syscalls::Sysno::new(nr as usize) {
         Some(name) => Cow::Borrowed(name.name()),
-        None => Cow::Owned(format!("call {}", call.nr)),
+        None => Cow::Owned(format!("call {nr}")),
+    }
+}
+
+/// Calls whose first argument is a descriptor, of those in which threads wait or that fail without a path.
+const OF_DESCRIPTORS: [&str; 22] = [
+    "read",
+    "write",
+    "readv",
+    "writev",
+    "pread64",
+    "pwrite64",
+    "close",
+    "fstat",
+    "poll_wait",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_ctl",
+    "accept",
+    "accept4",
+    "recvfrom",
+    "sendto",
+    "recvmsg",
+    "sendmsg",
+    "connect",
+    "ioctl",
+    "fsync",
+    "flock",
+];
+
+/// A call with what it was about: the argument that matters, else what the registers held.
+#[must_use]
+pub fn called(name: &str, argument: Option<&str>, [a, b, c]: [u64; 3]) -> String {
+    match argument {
+        Some(argument) => format!("{name} {argument}"),
+        None if OF_DESCRIPTORS.contains(&name) => format!("{name}(fd {a}, {b:#x}, {c:#x})"),
+        None => format!("{name}({a:#x}, {b:#x}, {c:#x})"),
+    }
+}
+
+/// What a call returned: the error's name, or the value.
+#[must_use]
+pub fn returned(ret: i64) -> String {
+    match ret {
+        // The kernel's own codes end at 4095 (`MAX_ERRNO`, include/linux/err.h); addresses may look negative.
+        -4095..=-1 => errno(u16::try_from(-ret).unwrap_or(0)),
+        0..=0xffff_ffff => ret.to_string(),
+        address => format!("{address:#x}"),
     }
 }
 

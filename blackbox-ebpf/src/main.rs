@@ -27,6 +27,8 @@ mod signal;
 #[cfg(target_arch = "bpf")]
 mod syscall;
 #[cfg(target_arch = "bpf")]
+mod tail;
+#[cfg(target_arch = "bpf")]
 mod words;
 
 #[cfg(target_arch = "bpf")]

@@ -10,6 +10,7 @@ use blackbox_common::{
     header::Task as WireTask,
     signal::SignalFacts,
     syscall::{CALLS, SyscallAccount},
+    tail::{STARTED_LEN, Started, TAIL_LEN, TailEntry},
     tally::Tally,
     words::LastWords,
 };
@@ -111,3 +112,23 @@ pub(crate) static WORDS: HashMap<u64, LastWords> =
 /// One entry of zeros, as above.
 #[map]
 pub(crate) static EMPTY_WORDS: Array<LastWords> = Array::with_max_entries(1, 0);
+
+/// Armed containers: cgroup to slot.
+#[map]
+pub(crate) static ARMED: HashMap<u64, u32> = HashMap::with_max_entries(64, 0);
+
+/// The calls of armed containers, `TAIL_LEN` places for each slot. Set at load: slots × `TAIL_LEN`.
+#[map]
+pub(crate) static TAIL: Array<TailEntry> = Array::with_max_entries(TAIL_LEN, 0);
+
+/// How many calls each slot was given since the daemon started. Set at load: slots.
+#[map]
+pub(crate) static TAIL_HEADS: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Calls of armed containers that are under way, by the lowest bits of the thread's id.
+#[map]
+pub(crate) static STARTED: Array<Started> = Array::with_max_entries(STARTED_LEN, 0);
+
+/// How many threads of a process that is ending were told: by pid.
+#[map]
+pub(crate) static THREADS: LruHashMap<u32, u32> = LruHashMap::with_max_entries(1024, 0);

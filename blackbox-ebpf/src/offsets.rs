@@ -157,7 +157,7 @@ impl Task {
     }
 
     #[inline(always)]
-    fn comm(self) -> [u8; COMM_LEN] {
+    pub(crate) fn comm(self) -> [u8; COMM_LEN] {
         let words: [u64; COMM_LEN / 8] = [
             self.0.direct(offset!(task_comm)),
             self.0.direct(offset!(task_comm) + 8),

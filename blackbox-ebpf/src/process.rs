@@ -1,4 +1,4 @@
-//! Programs started (`sched_process_exec`) and processes that died (`sched_process_exit`, last thread only).
+//! Programs started (`sched_process_exec`) and processes that died (`sched_process_exit`, its last thread).
 
 use aya_ebpf::{
     helpers::bpf_probe_read_kernel_str_bytes, macros::btf_tracepoint,
@@ -16,6 +16,7 @@ use crate::{
     maps::{FATAL, FatalKey, TOLD},
     memory,
     offsets::{Ptr, Task, offset},
+    tail,
 };
 
 /// `SIGNAL_GROUP_EXIT` (include/linux/sched/signal.h).
@@ -49,11 +50,13 @@ pub(crate) fn process_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 pub(crate) fn process_exit_told(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
+    let task = Task(Ptr(task));
     let group_dead: u64 = ctx.arg(1);
+    tail::last(task);
     if group_dead & 0xff == 0 {
         return 0;
     }
-    died(Task(Ptr(task)))
+    died(task)
 }
 
 /// For the others: the last thread finds `live` at 0. Two threads that end together can both find it so;
@@ -62,6 +65,7 @@ pub(crate) fn process_exit_told(ctx: BtfTracePointContext) -> i32 {
 pub(crate) fn process_exit_live(ctx: BtfTracePointContext) -> i32 {
     let task: *const u8 = ctx.arg(0);
     let task = Task(Ptr(task));
+    tail::last(task);
     if task.signal().direct::<u32>(offset!(signal_live)) != 0 {
         return 0;
     }

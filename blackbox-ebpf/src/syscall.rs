@@ -201,7 +201,7 @@ fn write(record: *mut SyscallRecord, regs: Ptr, task: Task, errno: u64) {
 }
 
 #[inline(always)]
-fn is_compat(task: Task) -> bool {
+pub(crate) fn is_compat(task: Task) -> bool {
     offset!(task_status) != ABSENT && task.0.direct::<u32>(offset!(task_status)) & TS_COMPAT != 0
 }
 

@@ -17,8 +17,12 @@ pub enum Class {
     CrashStack,
     /// What processes wrote to their standard output and error.
     Words,
+    /// The calls threads were in at their end.
+    LastCall,
     CgroupLifecycle,
     FailedCall,
+    /// Calls of armed containers.
+    Call,
     CallCounts,
     NodeSample,
     CgroupSample,
@@ -40,15 +44,17 @@ pub enum Class {
 
 impl Class {
     /// Every class, in the order reports list them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Exec,
         Self::Exit,
         Self::Signal,
         Self::Oom,
         Self::CrashStack,
         Self::Words,
+        Self::LastCall,
         Self::CgroupLifecycle,
         Self::FailedCall,
+        Self::Call,
         Self::CallCounts,
         Self::NodeSample,
         Self::CgroupSample,
@@ -72,7 +78,9 @@ impl Class {
             Self::CrashStack => "crash_stack",
             Self::Words => "words",
             Self::CgroupLifecycle => "cgroup_lifecycle",
+            Self::LastCall => "last_call",
             Self::FailedCall => "failed_call",
+            Self::Call => "call",
             Self::CallCounts => "call_counts",
             Self::NodeSample => "node_sample",
             Self::CgroupSample => "cgroup_sample",
@@ -96,6 +104,7 @@ impl Class {
             | Self::Oom
             | Self::CrashStack
             | Self::Words
+            | Self::LastCall
             | Self::CgroupLifecycle
             | Self::Reported
             | Self::Pod
@@ -104,6 +113,7 @@ impl Class {
             | Self::KubeEvent
             | Self::Recorder => LaneName::Decisive,
             Self::FailedCall
+            | Self::Call
             | Self::CallCounts
             | Self::NodeSample
             | Self::CgroupSample
@@ -189,12 +199,13 @@ pub struct Gap {
 
 impl Gap {
     /// Whether a verdict could be another one with these records. Not for stacks of faults that a program handles, and
-    /// not for what was written: no verdict is made from what is not there of them.
+    /// not for further threads of a process or what was written: no verdict is made from what is not there of them.
     #[must_use]
     pub fn matters(&self) -> bool {
         let spared = matches!(
             (self.class, self.cause),
-            (Class::CrashStack, LossCause::Throttled) | (Class::Words, LossCause::NoPlace)
+            (Class::CrashStack | Class::LastCall, LossCause::Throttled)
+                | (Class::Words, LossCause::NoPlace)
         );
         self.class.lane() == LaneName::Decisive && !spared
     }
@@ -206,7 +217,7 @@ impl Gap {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum LossCause {
-    /// Its cgroup (of handled faults: its processor) had used up its rate; the counts went on.
+    /// Its cgroup (of handled faults: its processor; of last calls: its process) had used up its rate; the counts went on.
     Throttled,
     /// The kernel ring was full.
     RingFull,

@@ -1,4 +1,4 @@
-//! What the kernel programs observed: lives, deaths, signals, OOM kills, failing calls, and their counts.
+//! What the kernel programs observed: lives, deaths, signals, OOM kills, and counts.
 
 use serde::{Deserialize, Serialize};
 
@@ -137,32 +137,6 @@ impl Oom {
     pub fn rss(&self) -> Option<u64> {
         Some(self.anon_rss? + self.file_rss? + self.shmem_rss?)
     }
-}
-
-/// A system call returned an error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailedCall {
-    /// Number of the call on this architecture.
-    pub nr: u32,
-    pub errno: u16,
-    /// First three arguments as the registers held them.
-    pub args: [u64; 3],
-    /// What the argument that matters points to: a path, the address of a socket.
-    pub argument: Option<String>,
-    /// A 32-bit call: `nr` is of the other table.
-    pub compat: bool,
-}
-
-/// How many system calls of one cgroup failed since its previous such record; never throttled.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallCounts {
-    pub attempted: u64,
-    /// Of these, counted but not recorded because the cgroup's rate was used up.
-    pub throttled: u64,
-    /// Of these, counted but not recorded because the ring was full.
-    pub ring_full: u64,
-    /// `attempted` by error; error 0 stands for any above 135.
-    pub by_errno: Vec<(u16, u64)>,
 }
 
 /// Everything the kernel programs counted since they were loaded: `(class, attempted, throttled, ring_full)`.

@@ -4,6 +4,7 @@
 //! holds what was observed and nothing concluded. What was not observed is `None`, never 0.
 
 mod account;
+mod calls;
 mod crash;
 mod kernel;
 mod kube;
@@ -18,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use account::{Class, Gap, Health, LaneName, LossCause, SourceName, SourceState};
+pub use calls::{Arming, Call, CallCounts, FailedCall, LastCall, TailRead};
 pub use crash::{CrashStack, FilePlace, RawFrame, Registers, Stream, Words};
 pub use kernel::{
-    CallCounts, Exec, Exit, FailedCall, KernelTally, MemoryLevel, Oom, Signal, SignalSent,
-    TallyRow, WaitStatus,
+    Exec, Exit, KernelTally, MemoryLevel, Oom, Signal, SignalSent, TallyRow, WaitStatus,
 };
 pub use kube::{
     Condition, ContainerEnded, ContainerFacts, ContainerKind, ContainerState, Deletion, Disruption,
@@ -176,6 +177,14 @@ pub enum Event {
     Gap(Gap),
     /// A source changed its state.
     Source(SourceState),
+    /// A system call of the subject returned, in an armed container.
+    Call(Call),
+    /// Where a thread of the subject was at its end.
+    LastCall(LastCall),
+    /// The calls of the subject, an armed container, were read.
+    TailRead(TailRead),
+    /// The subject was armed or disarmed.
+    Arming(Arming),
 }
 
 impl Event {
@@ -218,6 +227,8 @@ impl Event {
             Self::CgroupCreated { .. } | Self::CgroupRemoved { .. } => Class::CgroupLifecycle,
             Self::FailedCall(_) => Class::FailedCall,
             Self::CallCounts(_) => Class::CallCounts,
+            Self::Call(_) => Class::Call,
+            Self::LastCall(_) => Class::LastCall,
             Self::NodeCpu(_)
             | Self::NodeMemory(_)
             | Self::NodeNetwork(_)
@@ -231,7 +242,11 @@ impl Event {
             Self::ContainerEnded(_) => Class::ContainerEnded,
             Self::PodCondition(_) => Class::PodCondition,
             Self::KubeEvent(_) => Class::KubeEvent,
-            Self::KernelTally(_) | Self::Gap(_) | Self::Source(_) => Class::Recorder,
+            Self::KernelTally(_)
+            | Self::Gap(_)
+            | Self::Source(_)
+            | Self::TailRead(_)
+            | Self::Arming(_) => Class::Recorder,
         }
     }
 }

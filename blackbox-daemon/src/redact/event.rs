@@ -16,6 +16,7 @@ impl Redactor {
         match event {
             Event::Exec(exec) => self.string(&mut exec.exe),
             Event::FailedCall(call) => self.known(call.argument.as_mut()),
+            Event::Call(call) => self.known(call.argument.as_mut()),
             Event::Words(words) => {
                 let hidden = self.string(&mut words.text);
                 words.hidden += hidden;
@@ -55,7 +56,10 @@ impl Redactor {
             | Event::Cgroup(_)
             | Event::LoggedPod(_)
             | Event::KernelTally(_)
-            | Event::Gap(_) => 0,
+            | Event::Gap(_)
+            | Event::LastCall(_)
+            | Event::TailRead(_)
+            | Event::Arming(_) => 0,
         }
     }
 

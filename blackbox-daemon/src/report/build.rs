@@ -11,7 +11,8 @@ use super::cast::Cast;
 use super::completeness::{self, Unread};
 use super::sentence::sentence;
 use super::{
-    Entry, Evidence, LastWords, Report, SCHEMA, calls, entries, head, history, neighbours,
+    Entry, Evidence, LastWords, Report, SCHEMA, calls, entries, head, history, last_calls,
+    neighbours, tail,
 };
 use crate::diagnosis::{self, Ground};
 use crate::identity::Place;
@@ -81,6 +82,17 @@ pub fn build(case: &Case) -> Report {
         pod: cast.pod(&case.names),
         diagnosis,
         last_words: last_words(case, &decisive, &cast),
+        tail: tail::Fold::of(
+            decisive
+                .iter()
+                .chain(&bulk)
+                .filter(|(_, record)| cast.concerns(record)),
+            case.wall,
+        ),
+        last_calls: last_calls::rows(
+            decisive.iter().filter(|(_, record)| cast.concerns(record)),
+            case.wall,
+        ),
         stack: case.stack.clone(),
         history: history::rows(case, &cast.containers),
         log: case.log.as_ref().and_then(|log| log.as_ref().ok().cloned()),

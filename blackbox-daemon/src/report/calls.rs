@@ -91,7 +91,7 @@ fn failed_call((id, record): &(RecordId, Record)) -> Option<Failed<'_>> {
         id: *id,
         at: record.at,
         process: *record.subject.process()?,
-        call: words::call(call),
+        call: words::call(call.nr, call.compat),
         errno: call.errno,
         argument: call.argument.as_deref(),
         args: call.args,

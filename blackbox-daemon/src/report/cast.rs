@@ -154,7 +154,14 @@ impl Cast {
             (event, _) if event.kube_pod().is_some() => self.is_told_of(event),
             (_, None) => true,
             // The other players' lives matter, their calls do not.
-            (Event::FailedCall(_) | Event::CallCounts(_), Some(id)) => own(id),
+            (
+                Event::FailedCall(_)
+                | Event::Call(_)
+                | Event::LastCall(_)
+                | Event::TailRead(_)
+                | Event::CallCounts(_),
+                Some(id),
+            ) => own(id),
             (Event::Signal(sent), Some(id)) => own(id) || own(sent.signal.sender.cgroup),
             (
                 Event::Exec(_)

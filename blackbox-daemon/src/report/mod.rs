@@ -14,12 +14,14 @@ pub mod format;
 mod head;
 mod hidden;
 mod history;
+mod last_calls;
 pub mod ledger;
 mod left;
 mod neighbours;
 pub mod schema;
 pub mod sentence;
 mod summary;
+mod tail;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -34,8 +36,10 @@ pub use crate::record::Severity;
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::verdict::Verdict;
 pub use entry::{Entry, EntryKind, EntrySource};
+pub use last_calls::LastCalls;
 pub use left::{FoundBy, Frame, LastWords, LogLine, LogTail, Stack};
 pub use summary::{Finished, Summary};
+pub use tail::{Tail, TailRow};
 
 /// The `schema` of every report this version writes.
 pub const SCHEMA: &str = "blackbox.report/1";
@@ -67,6 +71,12 @@ pub struct Report {
     /// What its processes wrote last to their standard output and error, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_words: Vec<LastWords>,
+    /// The last calls of the subject's container, if it was armed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<Tail>,
+    /// Where the threads of the subject's ended processes were, those that waited first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub last_calls: Vec<LastCalls>,
     /// The stack of the thread that faulted or aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<Stack>,

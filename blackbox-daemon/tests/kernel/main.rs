@@ -16,6 +16,7 @@ mod attribution;
 mod conservation;
 mod deaths;
 mod faults;
+mod last_calls;
 mod last_words;
 mod memory;
 mod metrics;

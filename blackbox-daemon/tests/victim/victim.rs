@@ -26,6 +26,7 @@ const USAGE: &str = "usage: blackbox-victim MODE
   segv-null | segv-wild | segv-stack | segv-noncanonical
   abort               abort()
   sleep               sleep 30 s: the target of a kill
+  stuck               two threads and the main one wait for each other: what a deadlock looks like
   serve               handle SIGTERM, and exit with 143 then: a server that ends gracefully
   init CODE           block SIGTERM, wait for it, exit with CODE: what tini, dumb-init and sandboxes do
   kill PID SIGNAL     send SIGNAL as `blackbox-killer`
@@ -66,6 +67,7 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
             thread::sleep(Duration::from_secs(30));
             Ok(0)
         }
+        ["stuck"] => stuck(),
         ["serve"] => serve(),
         ["init", code] => wait_for_term(code.parse().ok()?),
         ["kill", pid, signal] => kill(pid.parse().ok()?, signal.parse().ok()?),
@@ -89,6 +91,25 @@ fn kill(pid: i32, signal: i32) -> std::io::Result<u8> {
     } else {
         Err(std::io::Error::last_os_error())
     }
+}
+
+/// Says that it is ready when two threads wait for ever, and waits for them.
+fn stuck() -> std::io::Result<u8> {
+    let lock = std::sync::Arc::new(std::sync::Mutex::new(()));
+    let _held = lock.lock();
+    let waiters: Vec<_> = (0..2)
+        .map(|_| {
+            let lock = std::sync::Arc::clone(&lock);
+            thread::spawn(move || drop(lock.lock()))
+        })
+        .collect();
+    // Long enough for both to have come to the lock.
+    thread::sleep(Duration::from_millis(200));
+    println!("ready");
+    for waiter in waiters {
+        drop(waiter.join());
+    }
+    Ok(0)
 }
 
 /// Says that it is ready, and goes on until SIGTERM.

@@ -106,6 +106,8 @@ fn kind(event: &Event) -> EntryKind {
         Event::Gap(_)
         | Event::Source(_)
         | Event::KernelTally(_)
+        | Event::TailRead(_)
+        | Event::Arming(_)
         | Event::Reported(_)
         | Event::Pod(_)
         | Event::LoggedPod(_)
@@ -128,6 +130,10 @@ fn name(event: &Event) -> &'static str {
         Event::CgroupCreated { .. } => "cgroup_created",
         Event::CgroupRemoved { .. } => "cgroup_removed",
         Event::FailedCall(_) => "syscall_failed",
+        Event::Call(_) => "syscall",
+        Event::LastCall(_) => "last_call",
+        Event::TailRead(_) => "syscalls_read",
+        Event::Arming(_) => "arming",
         Event::Gap(_) => "records_lost",
         Event::Source(_) => "source_state",
         Event::Reported(_) => "incident_reported",

@@ -3,8 +3,10 @@
 
 mod kube;
 
+use std::time::Duration;
+
 use crate::identity::Names;
-use crate::record::{Event, Health, Record};
+use crate::record::{Event, Health, LastCall, Record};
 use crate::words;
 
 /// One record in one sentence. Names that processes chose are as they chose them: print with care.
@@ -81,13 +83,31 @@ pub fn sentence(record: &Record, names: &Names) -> String {
         Event::CgroupCreated { path } => format!("cgroup {path} was created"),
         Event::CgroupRemoved { path } => format!("cgroup {path} was removed"),
         Event::FailedCall(call) => {
-            let [a, b, c] = call.args;
-            let (name, errno) = (words::call(call), words::errno(call.errno));
-            match &call.argument {
-                Some(argument) => format!("{name} {argument} → {errno} in {}", who()),
-                None => format!("{name}({a:#x}, {b:#x}, {c:#x}) → {errno} in {}", who()),
-            }
+            let what = words::called(
+                &words::call(call.nr, call.compat),
+                call.argument.as_deref(),
+                call.args,
+            );
+            format!("{what} → {} in {}", words::errno(call.errno), who())
         }
+        Event::Call(call) => {
+            let name = words::call(call.nr, call.compat);
+            let what = words::called(&name, call.argument.as_deref(), call.args);
+            let took = call.took.map(Duration::from_nanos);
+            let took = took.map_or(String::new(), |took| {
+                format!(" after {}", words::duration(took))
+            });
+            format!("{what} → {}{took} in {}", words::returned(call.ret), who())
+        }
+        Event::LastCall(last) => last_call(last, &who()),
+        Event::TailRead(read) => {
+            let kept = read.calls.saturating_sub(read.overwritten + read.torn);
+            format!("the last {kept} of {} calls of {}", read.calls, who())
+        }
+        Event::Arming(arming) => match arming.until {
+            Some(_) => format!("every call of {} is kept: {}", who(), arming.why),
+            None => format!("the calls of {} are no longer kept: {}", who(), arming.why),
+        },
         Event::Telemetry(telemetry) => {
             format!("a sidecar of {} submitted telemetry", telemetry.pod)
         }
@@ -122,6 +142,20 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             format!("source {}: {}", state.source.name(), health(&state.health))
         }
         _ => format!("sample of {}", who()),
+    }
+}
+
+fn last_call(last: &LastCall, who: &str) -> String {
+    let Some(nr) = last.nr else {
+        return format!("at its end {who} was in no call");
+    };
+    let what = words::called(&words::call(nr, last.compat), None, last.args);
+    match last.waited() {
+        true => format!("at its end {who} was waiting in {what}"),
+        false => format!(
+            "at its end {who} had called {what} → {}",
+            words::returned(last.ret)
+        ),
     }
 }
 

@@ -73,6 +73,7 @@ impl Totals {
             unaccounted,
             unheard,
             untold,
+            threads_untold,
         } = tally;
         for kind in 0..Kind::COUNT {
             self.tried[kind] += tried[kind];
@@ -80,6 +81,7 @@ impl Totals {
         }
         self.throttled[Kind::Syscall as usize] += throttled;
         self.throttled[Kind::Crash as usize] += untold;
+        self.throttled[Kind::LastCall as usize] += threads_untold;
         self.placeless[0].1 += unaccounted;
         self.placeless[1].1 += unheard;
     }
@@ -253,6 +255,7 @@ mod tests {
             unaccounted: 7,
             unheard: 3,
             untold: 2,
+            threads_untold: 6,
         };
         let mut totals = Totals::default();
         totals.add(&tally);
@@ -264,6 +267,7 @@ mod tests {
             (row.attempted, row.throttled, row.ring_full)
         };
         assert_eq!(of(Class::CrashStack), (24, 4, 1));
+        assert_eq!(of(Class::LastCall), (32, 12, 1));
         assert_eq!(of(Class::FailedCall), (30, 10, 1));
         assert_eq!(of(Class::CgroupLifecycle), (40, 0, 2));
         assert_eq!(

@@ -11,13 +11,14 @@ use blackbox_common::{
     process::{EXIT_KILLER_KNOWN, EXIT_OOM_VICTIM, ExecRecord, ExitRecord},
     signal::{EFFECT_FATAL, EFFECT_IGNORED, SignalFacts, SignalRecord},
     syscall::{SYSCALL_COMPAT, SyscallArgRecord, SyscallRecord},
+    tail::{LastCallRecord, NO_CALL, TAIL_COMPAT},
 };
 
 use super::{argument, wire};
 use crate::record::{
     BootTime, CgroupId, Class, Comm, CrashStack, Event, Exec, Exit, FailedCall, FilePlace,
-    MemoryLevel, Oom, Process, ProcessKey, RawFrame, Record, Registers, Signal, SignalSent,
-    Subject, WaitStatus,
+    LastCall, MemoryLevel, Oom, Process, ProcessKey, RawFrame, Record, Registers, Signal,
+    SignalSent, Subject, WaitStatus,
 };
 
 /// Limits at or above this are the kernel's "no limit": `PAGE_COUNTER_MAX` is `LONG_MAX / PAGE_SIZE` pages
@@ -35,6 +36,7 @@ pub fn class(kind: Kind) -> Class {
         Kind::CgroupMkdir | Kind::CgroupRmdir => Class::CgroupLifecycle,
         Kind::Syscall => Class::FailedCall,
         Kind::Crash => Class::CrashStack,
+        Kind::LastCall => Class::LastCall,
     }
 }
 
@@ -77,6 +79,7 @@ pub fn decode(bytes: &[u8], page: u64) -> Option<Decoded> {
         }
         Kind::Syscall => failed_call(bytes)?,
         Kind::Crash => crash(bytes)?,
+        Kind::LastCall => last_call(&wire::read(bytes)?),
     };
     let record = Record {
         at: BootTime(header.at),
@@ -189,6 +192,16 @@ fn failed_call(bytes: &[u8]) -> Option<Event> {
         argument,
         compat: record.flags & SYSCALL_COMPAT != 0,
     }))
+}
+
+fn last_call(record: &LastCallRecord) -> Event {
+    Event::LastCall(LastCall {
+        nr: (record.nr != NO_CALL).then_some(record.nr),
+        args: record.args,
+        ret: record.ret,
+        since: known(record.since).map(BootTime),
+        compat: record.flags & TAIL_COMPAT != 0,
+    })
 }
 
 fn crash(bytes: &[u8]) -> Option<Event> {

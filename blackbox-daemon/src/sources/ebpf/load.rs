@@ -168,7 +168,7 @@ fn settings(limits: &Limits, hierarchies: &Hierarchies) -> Settings {
         nr_writev: syscalls::Sysno::writev.id() as u32,
         words: u32::from(limits.words),
         nr_getsockopt: syscalls::Sysno::getsockopt.id() as u32,
-        pad: 0,
+        nr_exit_group: syscalls::Sysno::exit_group.id() as u32,
     }
 }
 

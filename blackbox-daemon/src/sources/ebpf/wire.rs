@@ -17,6 +17,7 @@ use blackbox_common::{
     settings::Settings,
     signal::SignalRecord,
     syscall::{SyscallAccount, SyscallArgRecord, SyscallRecord},
+    tail::{LastCallRecord, TailEntry},
     tally::Tally,
     words::LastWords,
 };
@@ -48,6 +49,8 @@ wire!(
     SyscallArgRecord,
     SyscallAccount,
     LastWords,
+    LastCallRecord,
+    TailEntry,
     Tally,
     Settings,
     Offsets,

@@ -32,6 +32,8 @@ pub(super) fn write(out: &mut impl Write, report: &Report, budget: usize) -> io:
     ours::diagnosis(&mut page, report);
     theirs::evidence(&mut page, report);
     theirs::calls(&mut page, report);
+    theirs::threads(&mut page, report);
+    theirs::tail(&mut page, report);
     theirs::last_words(&mut page, report);
     theirs::stack(&mut page, report);
     theirs::log(&mut page, report);

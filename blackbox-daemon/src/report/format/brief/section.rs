@@ -7,6 +7,8 @@ pub(super) enum Section {
     Diagnosis,
     Evidence,
     Calls,
+    Threads,
+    Tail,
     LastWords,
     Stack,
     Log,
@@ -17,11 +19,13 @@ pub(super) enum Section {
 
 impl Section {
     /// Every section, as they are shown.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Verdict,
         Self::Diagnosis,
         Self::Evidence,
         Self::Calls,
+        Self::Threads,
+        Self::Tail,
         Self::LastWords,
         Self::Stack,
         Self::Log,
@@ -37,6 +41,8 @@ impl Section {
             Self::Diagnosis => "## Diagnosis",
             Self::Evidence => "## Evidence",
             Self::Calls => "## Failed calls",
+            Self::Threads => "## Threads at the end",
+            Self::Tail => "## Last calls",
             Self::LastWords => "## Last words",
             Self::Stack => "## Stack",
             Self::Log => "## Log",

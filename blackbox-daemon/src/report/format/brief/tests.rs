@@ -85,6 +85,10 @@ fn a_brief_in_full() {
          > [r12] used 96.0 MiB of memory, requests 32.0 MiB: pod prod/hog\n\
          ## Failed calls\n\
          > 41x connect ECONNREFUSED 10.0.3.7:5432\n\
+         ## Threads at the end\n\
+         > [r15] 3 threads, one of them worker (4713): waiting in futex(0x7f10, 0x80, 0x2)\n\
+         ## Last calls\n\
+         > [r11] 05:06:07.700 java: connect 10.0.3.7:5432 → ECONNREFUSED × 41, longest 1.2 ms\n\
          ## Last words\n\
          > [r13] stderr of java: allocating\n\
          ## Stack\n\

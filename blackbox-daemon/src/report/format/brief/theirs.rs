@@ -37,6 +37,25 @@ pub(super) fn calls(page: &mut Page, report: &Report) {
     }
 }
 
+/// Where its threads were.
+pub(super) fn threads(page: &mut Page, report: &Report) {
+    for (index, row) in report.last_calls.iter().enumerate() {
+        let before = format!("[{}] ", row.id);
+        page.quote((Section::Threads, 27 + 3 * index), &before, &row.in_words());
+    }
+}
+
+/// What it called last.
+pub(super) fn tail(page: &mut Page, report: &Report) {
+    let rows = report.tail.as_ref().map_or(&[][..], |tail| &tail.rows);
+    for (index, row) in rows.iter().enumerate() {
+        let before = format!("[{}] {} ", row.id, row.timestamp.strftime(TIME));
+        let text = format!("{}: {}", row.thread, row.in_words());
+        let later = rows.len() - 1 - index;
+        page.quote((Section::Tail, 30 + 2 * later), &before, &text);
+    }
+}
+
 /// What its processes wrote last.
 pub(super) fn last_words(page: &mut Page, report: &Report) {
     let lines = report.last_words.iter().flat_map(|said| {

@@ -5,10 +5,14 @@ use std::io::{self, Write};
 use super::{TIME, left};
 use crate::report::format::line::frame;
 use crate::report::format::quote::{Inline, fence};
-use crate::report::{Report, Stack};
+use crate::report::{LastCalls, Report, Stack, Tail};
 
 /// Kinds of failing calls that a page has room for.
 const CALLS: usize = 15;
+/// Rows of threads that a page has room for.
+const THREADS: usize = 15;
+/// Rows of its last calls that a page has room for.
+const TAIL: usize = 40;
 /// Frames that a page has room for.
 const FRAMES: usize = 40;
 
@@ -34,6 +38,48 @@ pub(super) fn failed_calls(out: &mut impl Write, report: &Report) -> io::Result<
     writeln!(out)?;
     let left_out = report.failed_calls.len().saturating_sub(CALLS);
     left(out, left_out, "rarer kinds")
+}
+
+/// Where its threads were at the end.
+pub(super) fn last_calls(out: &mut impl Write, rows: &[LastCalls]) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Threads at the end\n")?;
+    for row in rows.iter().take(THREADS) {
+        writeln!(out, "- {} `{}`", Inline(&row.in_words()), row.id)?;
+    }
+    writeln!(out)?;
+    left(out, rows.len().saturating_sub(THREADS), "more rows")
+}
+
+/// What it called last, if every call was kept.
+pub(super) fn tail(out: &mut impl Write, tail: &Tail) -> io::Result<()> {
+    writeln!(out, "## Last calls\n")?;
+    writeln!(
+        out,
+        "The last {} of {} calls while every call was kept.\n",
+        tail.kept, tail.calls
+    )?;
+    let left_out = tail.rows.len().saturating_sub(TAIL);
+    let rows: Vec<(String, String)> = tail.rows[left_out..]
+        .iter()
+        .map(|row| {
+            let before = format!("{} {:>7}  ", row.timestamp.strftime(TIME), row.tid);
+            (before, row.in_words())
+        })
+        .collect();
+    fence(
+        out,
+        rows.iter()
+            .map(|(before, what)| (Some(before.clone()), what.as_str())),
+    )?;
+    writeln!(out)?;
+    left(
+        out,
+        left_out + usize::try_from(tail.rows_left_out).unwrap_or(usize::MAX),
+        "earlier rows",
+    )
 }
 
 /// The calls that its thread was in, innermost first.

@@ -32,6 +32,10 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     basis::evidence(out, report)?;
     basis::neighbours(out, report)?;
     crash::failed_calls(out, report)?;
+    crash::last_calls(out, &report.last_calls)?;
+    if let Some(tail) = &report.tail {
+        crash::tail(out, tail)?;
+    }
     said::last_words(out, &report.last_words)?;
     if let Some(stack) = &report.stack {
         crash::stack(out, stack)?;

@@ -53,6 +53,18 @@ fast). (See docs/causes/BBX-OOM-LIMIT.md.)
 | --- | --- | --- | ---: | --- |
 | connect | ECONNREFUSED | 10.0.3.7:5432 | 41 | 2026-03-04 05:06:07.000 |
 
+## Threads at the end
+
+- 3 threads, one of them worker (4713): waiting in futex(0x7f10, 0x80, 0x2) `r15`
+
+## Last calls
+
+The last 41 of 977 calls while every call was kept.
+
+```text
+2026-03-04 05:06:07.700    4711  connect 10.0.3.7:5432 → ECONNREFUSED × 41, longest 1.2 ms
+```
+
 ## Last words
 
 `r13` at 2026-03-04 05:06:07.600: stderr of java (4711)

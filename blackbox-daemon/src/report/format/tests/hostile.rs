@@ -44,6 +44,15 @@ pub(in crate::report) fn poison(report: &mut Report, evil: &str) {
     ] {
         evil.clone_into(place);
     }
+    let thread = &mut report.last_calls[0];
+    (thread.call, thread.what, thread.returned) = (text(), text(), text());
+    evil.clone_into(&mut thread.thread);
+    if let Some(tail) = &mut report.tail {
+        let row = &mut tail.rows[0];
+        for place in [&mut row.thread, &mut row.what, &mut row.returned] {
+            evil.clone_into(place);
+        }
+    }
     calls.argument = text();
     incident.kind = IncidentKind::Reported(evil.to_owned());
     // No name that Kubernetes allows begins so: what is shown does not depend on the text.

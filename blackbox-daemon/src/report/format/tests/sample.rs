@@ -9,8 +9,9 @@ use crate::diagnosis::{Code, Diagnosis};
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::report::{
     ClassCount, Completeness, ContainerInfo, Entry, EntryKind, EntrySource, Evidence, FailedCalls,
-    FoundBy, Frame, GapCount, HistoryRow, IncidentKind, IncidentSummary, LastWords, LogLine,
-    LogTail, Neighbour, NodeInfo, PodInfo, Report, Role, SCHEMA, Severity, SourceLine, Stack,
+    FoundBy, Frame, GapCount, HistoryRow, IncidentKind, IncidentSummary, LastCalls, LastWords,
+    LogLine, LogTail, Neighbour, NodeInfo, PodInfo, Report, Role, SCHEMA, Severity, SourceLine,
+    Stack, Tail, TailRow,
 };
 use crate::verdict::{Cause, Grade, Statement, Verdict};
 
@@ -92,6 +93,33 @@ pub(crate) fn sample_report() -> Report {
             text: "allocating\n".to_owned(),
             cut_bytes: 0,
         }],
+        last_calls: vec![LastCalls {
+            id: RecordId(15),
+            pid: 4711,
+            thread: "worker".to_owned(),
+            tid: 4713,
+            threads: 3,
+            call: Some("futex".to_owned()),
+            what: Some("futex(0x7f10, 0x80, 0x2)".to_owned()),
+            returned: None,
+            since: None,
+        }],
+        tail: Some(Tail {
+            kept: 41,
+            calls: 977,
+            rows_left_out: 0,
+            rows: vec![TailRow {
+                id: RecordId(11),
+                timestamp: at("2026-03-04T05:06:07.7Z"),
+                pid: 4711,
+                tid: 4711,
+                thread: "java".to_owned(),
+                what: "connect 10.0.3.7:5432".to_owned(),
+                returned: "ECONNREFUSED".to_owned(),
+                times: 41,
+                longest: Some("1.2 ms".to_owned()),
+            }],
+        }),
         stack: Some(Stack {
             id: RecordId(12),
             notes: vec!["the stack ends here: an address is in no file that was found".to_owned()],

@@ -9,6 +9,10 @@ use crate::words;
 
 /// Kinds of failing calls that a page has room for; the json has them all.
 const CALLS: usize = 8;
+/// Rows of threads that a page has room for.
+const THREADS: usize = 8;
+/// Rows of its last calls that a page has room for.
+const TAIL: usize = 24;
 /// Last words that a page has room for.
 const SAID: usize = 40;
 /// Lines of a container's log that a page has room for.
@@ -23,6 +27,8 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "EVIDENCE: {} | {time} | {what}", row.id)?;
     }
     calls(out, report)?;
+    last_calls(out, report)?;
+    tail(out, report)?;
     last_words(out, report)?;
     around(out, report)?;
     if let Some(log) = &report.log {
@@ -50,6 +56,44 @@ fn calls(out: &mut impl Write, report: &Report) -> io::Result<()> {
             ),
             calls.errno,
             calls.count
+        )?;
+    }
+    Ok(())
+}
+
+/// Where its threads were.
+fn last_calls(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    for row in report.last_calls.iter().take(THREADS) {
+        writeln!(out, "THREAD: {} | {}", row.id, Cell(&row.in_words()))?;
+    }
+    Ok(())
+}
+
+/// What it called last, if every call was kept.
+fn tail(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let Some(tail) = &report.tail else {
+        return Ok(());
+    };
+    let left_out = tail.rows.len().saturating_sub(TAIL);
+    writeln!(
+        out,
+        "TAIL: the last {} of {} calls while every call was kept{}",
+        tail.kept,
+        tail.calls,
+        match left_out as u64 + tail.rows_left_out {
+            0 => String::new(),
+            rows => format!(" ({rows} rows more in json)"),
+        }
+    )?;
+    for row in tail.rows.iter().skip(left_out) {
+        let (time, who) = (row.timestamp.strftime(TIME), Cell(&row.thread));
+        let what = row.in_words();
+        writeln!(
+            out,
+            "TAIL: {} | {time} | {who} ({}) | {}",
+            row.id,
+            row.tid,
+            Cell(&what)
         )?;
     }
     Ok(())

@@ -35,6 +35,9 @@ TRY: Compare the limit with what it needs: raise the limit, or find what grows (
 (docs/causes/BBX-OOM-LIMIT.md)
 EVIDENCE: r14 | 2026-03-04 05:06:07.891 | the OOM killer chose java (4711)
 CALLS: connect 10.0.3.7:5432 → ECONNREFUSED × 41, last at 2026-03-04 05:06:07.000
+THREAD: r15 | 3 threads, one of them worker (4713): waiting in futex(0x7f10, 0x80, 0x2)
+TAIL: the last 41 of 977 calls while every call was kept
+TAIL: r11 | 2026-03-04 05:06:07.700 | java (4711) | connect 10.0.3.7:5432 → ECONNREFUSED × 41, longest 1.2 ms
 SAID: r13 | 2026-03-04 05:06:07.600 | java (4711) stderr | allocating
 REPEATS: 3
 HISTORY: 2026-03-04 05:01:00.000 | died of SIGKILL, chosen by the OOM killer | OOMKilled
