@@ -29,6 +29,8 @@ pub mod identity;
 
 pub mod incident;
 
+pub mod arming;
+
 pub mod recorder;
 
 pub mod verdict;

@@ -1,6 +1,7 @@
 //! Capabilities: which the process has, and giving all of them up once the kernel programs run.
 //!
-//! Must run before the async runtime starts: capabilities belong to a thread, and threads inherit them.
+//! Must run before the async runtime starts: capabilities belong to a thread, and threads inherit them. One thread, started
+//! before, keeps what attaching needs (`sources/ebpf/switch`).
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
@@ -21,6 +22,22 @@ pub fn missing() -> Vec<&'static str> {
             .collect(),
         Err(_) => NEEDED.map(|(_, name)| name).to_vec(),
     }
+}
+
+/// Keeps of this thread's capabilities only those that attaching needs.
+///
+/// # Errors
+/// When the kernel refuses, which it has no reason to.
+pub fn keep_needed() -> std::io::Result<()> {
+    let had = capabilities(None)?;
+    let needed = CapabilitySet::BPF | CapabilitySet::PERFMON;
+    let kept = had.effective & needed;
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, sets)?)
 }
 
 /// Gives up every capability of this thread and of those it will start.

@@ -55,6 +55,9 @@ pub(crate) fn tail_enter(ctx: BtfTracePointContext) -> i32 {
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn tail_exit(ctx: BtfTracePointContext) -> i32 {
+    if let Some(tally) = emit::tally() {
+        tally.tail_runs += 1;
+    }
     let task = Task::current();
     let Some(slot) = armed(task) else {
         return 0;

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::arming::Order;
 use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
 use crate::evidence::{self, Finder};
@@ -39,7 +41,11 @@ pub(super) struct Parts<'a> {
 }
 
 impl Recording {
-    pub(super) fn start(parts: &Parts<'_>, intake: Intake) -> Self {
+    pub(super) fn start(
+        parts: &Parts<'_>,
+        intake: Intake,
+        orders: Option<SyncSender<Order>>,
+    ) -> Self {
         let Parts {
             config,
             hierarchies,
@@ -68,9 +74,18 @@ impl Recording {
             recorder,
             cgroups.into_iter().map(|found| (found.id, found.path)),
         );
+        let slots = match (&orders, &config.kernel) {
+            (Some(_), Some(limits)) => limits.tails as usize,
+            _ => 0,
+        };
+        let core = core.arming_up_to(slots);
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let recorder = Recorder::new(core, intake, cases);
+        let recorder = match orders {
+            Some(orders) => recorder.ordering(orders),
+            None => recorder,
+        };
         let (handle, told) = (recorder.handle(), Told::default());
         tasks.spawn(recorder.run(stop.clone()));
         let destinations = Arc::new(destinations.clone());

@@ -1,10 +1,12 @@
 //! Starts the sources and stops them. One that cannot start says so by name.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::arming::Order;
 use crate::clock;
 use crate::config::{Config, Kubernetes};
 use crate::metrics::Metrics;
@@ -17,12 +19,17 @@ use crate::sources::kube::{self, Counts};
 use crate::sources::procfs::ProcfsSampler;
 use crate::sources::{Feed, announce, sample_each};
 
+/// Orders that may wait for the ring reader.
+const ORDERS: usize = 256;
+
 /// The running sources.
 pub(super) struct Sources {
     tasks: TaskTracker,
     stop: CancellationToken,
     /// What the kube source counts, if there is one.
     pub(super) kube: Option<Counts>,
+    /// Where containers are armed, if the kernel programs run.
+    pub(super) orders: Option<SyncSender<Order>>,
 }
 
 impl Sources {
@@ -35,12 +42,16 @@ impl Sources {
     ) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let now = clock::boot_now();
+        let mut orders = None;
         match kernel {
-            Ok(programs) => {
-                metrics.read_programs(programs.descriptors());
+            Ok(mut programs) => {
+                metrics.read_programs(programs.take_descriptors());
                 let health = hooks_health(&programs.hooks);
                 match spawn_reader(&tasks, programs, stop.clone(), feed) {
-                    Ok(()) => announce(SourceName::Ebpf, now, health, feed),
+                    Ok(taker) => {
+                        orders = Some(taker);
+                        announce(SourceName::Ebpf, now, health, feed);
+                    }
                     Err(error) => {
                         let why = format!("its reader could not start: {error}");
                         announce(SourceName::Ebpf, now, Health::Failed(why), feed);
@@ -98,6 +109,7 @@ impl Sources {
         }
         tasks.close();
         Self {
+            orders,
             tasks,
             stop,
             kube: counts,
@@ -128,8 +140,9 @@ fn spawn_reader(
     programs: Programs,
     stop: CancellationToken,
     feed: &Feed,
-) -> std::io::Result<()> {
-    let reader = Reader::new(programs, feed.clone())?;
+) -> std::io::Result<SyncSender<Order>> {
+    let (orders, taken) = sync_channel(ORDERS);
+    let reader = Reader::new(programs, feed.clone(), taken)?;
     let (done, ended) = tokio::sync::oneshot::channel::<()>();
     let feed = feed.clone();
     std::thread::Builder::new()
@@ -149,5 +162,5 @@ fn spawn_reader(
         // An error is the sender's end, which is what is waited for.
         ended.await.unwrap_or_default();
     });
-    Ok(())
+    Ok(orders)
 }

@@ -153,6 +153,8 @@ impl Config {
                 calls_burst: kernel.syscall_burst,
                 errno_ignored: kernel.syscall_ignore.0,
                 words: kernel.last_words,
+                tails: kernel.tail_containers,
+                tail_budget: kernel.tail_budget_percent,
             }),
             options: Options {
                 brief_tokens: output.brief_tokens,

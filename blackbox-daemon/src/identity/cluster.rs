@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::identity::Identities;
     use crate::record::{
-        CgroupId, ContainerKind, ContainerState, Phase, PodCondition, Resources, Subject,
+        CgroupId, ContainerKind, ContainerState, Phase, PodCondition, Resources, Subject, Wishes,
     };
 
     const UID: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
@@ -203,7 +203,7 @@ mod tests {
             created: None,
             deletion: None,
             disruption: None,
-            opted_out: false,
+            wishes: Wishes::default(),
             containers: vec![ContainerFacts {
                 name: "app".to_owned(),
                 kind: ContainerKind::Main,

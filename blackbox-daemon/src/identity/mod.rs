@@ -168,7 +168,9 @@ impl Names {
         self.cgroups.iter().map(|(id, known)| (*id, &known.place))
     }
 
-    fn cgroups_where(&self, wanted: impl Fn(&Place) -> bool) -> Vec<CgroupId> {
+    /// The cgroups whose place is wanted, by id.
+    #[must_use]
+    pub fn cgroups_where(&self, wanted: impl Fn(&Place) -> bool) -> Vec<CgroupId> {
         let wanted = self.places().filter(|(_, place)| wanted(place));
         let mut cgroups: Vec<CgroupId> = wanted.map(|(id, _)| id).collect();
         cgroups.sort_unstable();

@@ -22,6 +22,12 @@ pub(super) fn collect(families: &mut Families, status: &Status, now: BootTime) {
         )
         .add(&[], status.open_incidents as f64);
     families
+        .gauge(
+            "blackbox_armed_containers",
+            "Containers of which every system call is kept for the moment.",
+        )
+        .add(&[], status.armed as f64);
+    families
         .counter(
             "blackbox_ends_meant_total",
             "Ends of containers whose pods were being deleted: no incidents.",

@@ -31,8 +31,8 @@ pub struct PodFacts {
     pub deletion: Option<Deletion>,
     /// Why something is about to end it (the condition `DisruptionTarget`).
     pub disruption: Option<Disruption>,
-    /// Its annotation says that nothing about it is to be an incident.
-    pub opted_out: bool,
+    /// What its annotations ask of the recorder.
+    pub wishes: Wishes,
     /// In the order of the pod's spec: init, main, ephemeral.
     pub containers: Vec<ContainerFacts>,
 }
@@ -54,10 +54,16 @@ impl PodFacts {
     }
 }
 
-/// Annotation of a pod about which no incident is to be opened, when its value is [`OPT_OUT_VALUE`].
-pub const OPT_OUT: &str = "blackbox.dev/incidents";
-/// See [`OPT_OUT`].
-pub const OPT_OUT_VALUE: &str = "off";
+/// What a pod's annotations ask of the recorder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// `blackbox.dev/incidents: "off"`: nothing about it is to be an incident.
+    pub no_incidents: bool,
+    /// `blackbox.dev/last-words: "off"`: what it writes to its standard output and error is not to be kept.
+    pub no_last_words: bool,
+    /// `blackbox.dev/calls: "on"`: every call of its containers is to be kept.
+    pub every_call: bool,
+}
 
 /// A pod by uid, with its name for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

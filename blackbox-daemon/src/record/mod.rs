@@ -26,8 +26,8 @@ pub use kernel::{
 };
 pub use kube::{
     Condition, ContainerEnded, ContainerFacts, ContainerKind, ContainerState, Deletion, Disruption,
-    End, KubeEvent, LoggedPod, OPT_OUT, OPT_OUT_VALUE, Owner, Phase, PodCondition, PodFacts,
-    PodIdentity, Qos, Resources, RestartPolicy, WaitCause,
+    End, KubeEvent, LoggedPod, Owner, Phase, PodCondition, PodFacts, PodIdentity, Qos, Resources,
+    RestartPolicy, WaitCause, Wishes,
 };
 pub use sample::{
     CgroupSample, CpuTimes, CpuUsage, DiskCounters, IoCounters, MemoryUse, NetworkCounters,

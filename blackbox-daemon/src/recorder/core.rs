@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::status::{Latest, Status, View};
+use crate::arming::{Arming, Order};
 use crate::clock::WallOffset;
 use crate::identity::Identities;
 use crate::incident::ends::Ends;
@@ -41,6 +42,7 @@ pub struct Core {
     latest: Latest,
     /// How containers ended so far.
     ends: Ends,
+    arming: Arming,
 }
 
 impl Core {
@@ -58,14 +60,27 @@ impl Core {
             shed: BTreeMap::new(),
             latest: Latest::default(),
             ends: Ends::default(),
+            arming: Arming::new(0),
             identities,
             config,
+        }
+    }
+
+    /// Arms up to so many containers at once; else none.
+    #[must_use]
+    pub fn arming_up_to(self, slots: usize) -> Self {
+        Self {
+            arming: Arming::new(slots),
+            ..self
         }
     }
 
     /// Takes one record: learns names, keeps it, looks whether it is worth an incident.
     pub fn take(&mut self, record: &Record, now: BootTime, wall: WallOffset) {
         self.identities.observe(record);
+        if self.is_unwanted(record) {
+            return;
+        }
         let class = record.event.class();
         let id = match self.window.append(record, now) {
             Appended::Kept(id) => id,
@@ -90,6 +105,7 @@ impl Core {
         self.incidents.observe(record);
         let names = self.identities.names();
         self.ends.observe(record, names);
+        self.arming.observe(record, names, &self.config.rules);
         if let Some(trigger) = trigger::inspect(record, id, names, &self.config.rules) {
             let now = incident::Now {
                 at: now,
@@ -99,6 +115,20 @@ impl Core {
             };
             self.incidents.take(trigger, &now);
         }
+    }
+
+    /// Whether it is the last words of a pod that asks for none to be kept.
+    fn is_unwanted(&self, record: &Record) -> bool {
+        let (Event::Words(_), Some(id)) = (&record.event, record.subject.cgroup()) else {
+            return false;
+        };
+        let facts = self.identities.names().pod_facts(id);
+        facts.is_some_and(|facts| facts.wishes.no_last_words)
+    }
+
+    /// What is to be armed and disarmed, since the last time it was asked.
+    pub fn orders(&mut self, now: BootTime) -> Vec<Order> {
+        self.arming.turn(now)
     }
 
     /// Turns counted losses into records, so that reports know when they happened.
@@ -196,6 +226,7 @@ impl Core {
             storage: self.config.storage.clone(),
             ledger: self.ledger.clone(),
             open_incidents: self.incidents.open(),
+            armed: self.arming.armed(),
             ends_meant: self.incidents.meant(),
             latest: self.latest.clone(),
             decisive_queued: 0,

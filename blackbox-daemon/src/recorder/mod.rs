@@ -8,12 +8,14 @@ mod core;
 pub mod status;
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::status::{Desk, Handle, Request, Status};
+use crate::arming::Order;
 use crate::clock::{self, WallOffset};
 use crate::incident;
 use crate::record::{BootTime, Event, Record};
@@ -36,6 +38,8 @@ pub struct Recorder {
     desk: Desk,
     handle: Handle,
     published: BootTime,
+    /// Where orders for the kernel source go, if it runs.
+    orders: Option<SyncSender<Order>>,
 }
 
 impl Recorder {
@@ -49,6 +53,16 @@ impl Recorder {
             desk,
             handle,
             published: BootTime(0),
+            orders: None,
+        }
+    }
+
+    /// Arms and disarms containers by this way.
+    #[must_use]
+    pub fn ordering(self, orders: SyncSender<Order>) -> Self {
+        Self {
+            orders: Some(orders),
+            ..self
         }
     }
 
@@ -141,6 +155,14 @@ impl Recorder {
         let now = clock::boot_now();
         self.publish(now);
         let wall = WallOffset::now();
+        for order in self.core.orders(now) {
+            // Few, and the reader looks for them ten times a second; without a reader nobody arms.
+            if let Some(orders) = &self.orders
+                && let Err(error) = orders.try_send(order)
+            {
+                tracing::warn!(%error, "an order to keep every call of a container was not taken");
+            }
+        }
         self.core.lose(self.intake.lost.take(), now, wall);
         for case in self.core.turn(now, wall, stopping) {
             let id = case.incident.id();

@@ -26,6 +26,8 @@ pub struct Status {
     pub storage: window::Config,
     pub ledger: Ledger,
     pub open_incidents: usize,
+    /// Containers of which every call is kept.
+    pub armed: usize,
     /// Ends of containers that were meant: their pods were being deleted.
     pub ends_meant: u64,
     pub latest: Latest,

@@ -181,7 +181,16 @@ impl Drop for Life {
 
 /// Runs the victim in `cgroup` to its own end.
 pub(crate) fn run(cgroup: &Cgroup, args: &[&str]) -> Result<(u32, ExitStatus, String)> {
-    let mut command = cgroup.command(VICTIM)?;
+    run_as(cgroup, VICTIM, args)
+}
+
+/// Runs `program` likewise.
+pub(crate) fn run_as(
+    cgroup: &Cgroup,
+    program: &str,
+    args: &[&str],
+) -> Result<(u32, ExitStatus, String)> {
+    let mut command = cgroup.command(program)?;
     command.args(args).stdin(Stdio::null());
     let child = command.stdout(Stdio::piped()).spawn()?;
     let life = Life {

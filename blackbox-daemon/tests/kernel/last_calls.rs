@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use xtask::timing::wait_for;
 
 use crate::lab::{self, Lab, Life, VICTIM};
 
@@ -26,6 +27,12 @@ fn threads_that_wait_for_each_other_are_told_when_they_are_killed() -> Result<()
     let cgroup = lab::cgroup("stuck")?;
     let mut life = Life::start(&cgroup, VICTIM, &["stuck"])?;
     life.wait_for_word("ready")?;
+    let asleep = wait_for(lab::LIMIT, || {
+        let states = lab::of_each_thread(life.pid(), "State:")?;
+        let all = states.iter().all(|state| state.starts_with('S'));
+        anyhow::Ok((all && states.len() == 3).then_some(()))
+    })?;
+    asleep.context("they do not wait")?;
     let pid = life.kill()?;
     let report = lab.report(pid)?;
     let waiting = |row: &&Value| row["call"] == "futex" && row["returned"].is_null();
@@ -35,6 +42,47 @@ fn threads_that_wait_for_each_other_are_told_when_they_are_killed() -> Result<()
         .filter_map(|row| row["threads"].as_u64())
         .sum();
     assert_eq!(threads, 3, "{:#?}", report["last_calls"]);
+    Ok(())
+}
+
+/// The first life of a container ends badly, so every call of its second one is kept: also those that succeeded.
+#[test]
+fn every_call_of_the_next_life_is_kept() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let script = "sleep 0.3; head -c 5 /etc/hostname >/dev/null; cat /etc/no-such.yaml; exit 3";
+    let args = ["--pid", "--fork", "--kill-child", "sh", "-c", script];
+    let first = lab::cgroup("lives")?;
+    let life = Life::start(&first, "unshare", &args)?;
+    assert_eq!(life.end()?.0.code(), Some(3));
+    let report = lab.report_on(&first)?;
+    assert_eq!(report["tail"], Value::Null, "nobody had armed it");
+    // The same place again, as a restarted unit or container has it.
+    drop(first);
+    let second = lab::cgroup("lives")?;
+    let (pid, status, _) = lab::run_as(&second, "unshare", &args)?;
+    assert_eq!(status.code(), Some(3));
+    let report = lab.report_on(&second)?;
+    let rows = report["tail"]["rows"].as_array().context("no tail")?;
+    let made = |what: &str, returned: &str| {
+        rows.iter().any(|row| {
+            row["what"].as_str().is_some_and(|said| said.contains(what))
+                && row["returned"]
+                    .as_str()
+                    .is_some_and(|said| said == returned)
+        })
+    };
+    assert!(made("openat /etc/no-such.yaml", "ENOENT"), "{rows:#?}");
+    assert!(
+        rows.iter().any(|row| row["what"] == "openat /etc/hostname"),
+        "what succeeded is there too: {rows:#?}"
+    );
+    assert!(
+        rows.iter().any(|row| row["longest"].is_string()),
+        "how long calls took: {rows:#?}"
+    );
+    let armed = lab::entries(&report, &second, "arming");
+    assert!(!armed.is_empty(), "that it was armed is a record");
+    assert!(pid > 0);
     Ok(())
 }
 

@@ -67,10 +67,12 @@ fn page_of_programs() -> Result<(BTreeSet<String>, String)> {
         calls_burst: 10,
         errno_ignored: Vec::new(),
         words: true,
+        tails: 1,
+        tail_budget: 2,
     };
-    let programs = load::load(&limits, &Hierarchies::discover(Path::new("/proc"))?)?;
+    let mut programs = load::load(&limits, &Hierarchies::discover(Path::new("/proc"))?)?;
     privileges::drop_all()?;
-    let descriptors = programs.descriptors();
+    let descriptors = programs.take_descriptors();
     ensure!(!descriptors.is_empty(), "no program");
     let names = descriptors.iter().map(|(name, _)| (*name).to_owned());
     let names = names.collect();

@@ -4,7 +4,7 @@
 use blackbox_daemon::incident::trigger::{Rules, Scope};
 use blackbox_daemon::record::{
     CgroupId, Condition, ContainerKind, ContainerState, Deletion, End, Event, Exit, Health, Phase,
-    PodFacts, Record, SourceName, Subject, WaitCause,
+    PodFacts, Record, SourceName, Subject, WaitCause, Wishes,
 };
 use blackbox_daemon::recorder;
 use serde_json::Value;
@@ -435,7 +435,10 @@ fn a_pod_that_fails_because_its_container_did_is_one_incident() {
 #[test]
 fn who_opted_out_and_what_is_out_of_scope_has_none() {
     let opted = PodFacts {
-        opted_out: true,
+        wishes: Wishes {
+            no_incidents: true,
+            ..Wishes::default()
+        },
         ..facts()
     };
     let mut records = vec![pod(500, opted)];

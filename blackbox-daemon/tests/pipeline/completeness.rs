@@ -339,13 +339,13 @@ fn a_death_whose_records_are_gone_is_told_as_unknown() {
 fn records_beyond_a_cgroups_share_are_lost_and_told() {
     let mut core = small_core();
     let flooder = process(90, "flooder", OTHER);
-    // Every fourth call is another cgroup's, so that no part of the window is the flooder's alone.
+    // Every sixth call is another cgroup's, so that no part of the window is the flooder's alone.
     let among_others = |core: &mut Core, ms: u64| {
         let other = Process {
             cgroup: CgroupId(1_000 + ms),
             ..process(91, "other", OTHER)
         };
-        let caller = if ms.is_multiple_of(4) { other } else { flooder };
+        let caller = if ms.is_multiple_of(6) { other } else { flooder };
         take(core, &[failed_call(caller, ms, 2)]);
     };
     for ms in 0..2_000 {

@@ -3,7 +3,7 @@
 use blackbox_daemon::record::{
     CgroupId, Condition, ContainerEnded, ContainerFacts, ContainerKind, ContainerState, Deletion,
     End, Event, KubeEvent, Owner, Phase, PodCondition, PodFacts, PodName, Process, Qos, Record,
-    Reported, Resources, RestartPolicy, Severity, Subject, Submission, WaitCause,
+    Reported, Resources, RestartPolicy, Severity, Subject, Submission, WaitCause, Wishes,
 };
 
 use super::support::{
@@ -68,7 +68,7 @@ pub(crate) fn facts() -> PodFacts {
         created: None,
         deletion: None,
         disruption: None,
-        opted_out: false,
+        wishes: Wishes::default(),
         containers: vec![container("app", APP), container("helper", HELPER)],
     }
 }

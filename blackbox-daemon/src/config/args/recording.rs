@@ -108,6 +108,19 @@ pub struct Kernel {
         value_parser = values::ring_bytes
     )]
     pub ring_bulk_bytes: u32,
+    /// Containers of which every system call is kept at once: those near a limit or with a bad end behind them; 0: of none.
+    /// 344 KiB of kernel memory each.
+    #[arg(
+        long, env = "BLACKBOX_TAIL_CONTAINERS", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(0..=64)
+    )]
+    pub tail_containers: u32,
+    /// What that may cost, percent of one processor; above, the container that makes most calls has to go.
+    #[arg(
+        long, env = "BLACKBOX_TAIL_BUDGET_PERCENT", default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(1..=100)
+    )]
+    pub tail_budget_percent: u32,
     /// Whether the last 8 KiB that each container wrote to its standard output and error are kept for its report.
     #[arg(
         long, env = "BLACKBOX_LAST_WORDS", default_value = "true",

@@ -28,6 +28,15 @@ pub struct Rules {
     pub scope: Scope,
 }
 
+impl Rules {
+    /// Whether a cgroup is watched, or lies below one that is.
+    #[must_use]
+    pub fn watches(&self, path: &str) -> bool {
+        let fits = |pattern: &String| process::matches(pattern, path);
+        self.watch.iter().any(fits)
+    }
+}
+
 /// Why an incident is opened, or what joins it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
@@ -275,7 +284,7 @@ pub fn inspect(record: &Record, id: RecordId, names: &Names, rules: &Rules) -> O
         _ => process::inspect(record, id, names, rules)?,
     };
     let facts = facts_of(&trigger.location, names);
-    let opted_out = facts.is_some_and(|facts| facts.opted_out);
+    let opted_out = facts.is_some_and(|facts| facts.wishes.no_incidents);
     let pod = trigger.location.pod.as_ref();
     (!opted_out && pod.is_none_or(|pod| rules.scope.has(pod))).then_some(trigger)
 }

@@ -139,16 +139,13 @@ fn is_main(exit: &Exit, process: &Process, names: &Names, rules: &Rules) -> bool
 }
 
 fn watched(cgroup: CgroupId, names: &Names, rules: &Rules) -> bool {
-    names.cgroup(cgroup).is_some_and(|known| {
-        rules
-            .watch
-            .iter()
-            .any(|pattern| matches(pattern, &known.path))
-    })
+    names
+        .cgroup(cgroup)
+        .is_some_and(|known| rules.watches(&known.path))
 }
 
 /// Whether `path` is a cgroup the pattern names, or lies below one.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
     let mut parts = path.split('/');
     pattern.split('/').all(|wanted| {
         parts

@@ -74,6 +74,8 @@ impl Totals {
             unheard,
             untold,
             threads_untold,
+            // No record is missing by it, and it moves with every call: `tail_runs` reads it.
+            tail_runs: _,
         } = tally;
         for kind in 0..Kind::COUNT {
             self.tried[kind] += tried[kind];
@@ -115,6 +117,14 @@ pub(super) struct Reported {
     pub(super) tally: KernelTally,
     pub(super) calls: Vec<Record>,
     pub(super) ring_full: [u64; Kind::COUNT],
+}
+
+/// Calls of the node while the programs of the tail were attached.
+pub(super) fn tail_runs(programs: &Programs) -> u64 {
+    let Ok(cpus) = programs.tally.get(&0, 0) else {
+        return 0;
+    };
+    cpus.iter().map(|Plain(tally)| tally.tail_runs).sum()
 }
 
 impl Counts {
@@ -209,6 +219,7 @@ impl Counts {
         let due: Vec<(u64, BootTime)> = due;
         for (cgroup, _) in due {
             programs.heard.forget(cgroup);
+            programs.tails.forget(CgroupId(cgroup));
             if self.accounts.remove(&cgroup).is_some()
                 && let Err(error) = programs.accounts.remove(&cgroup)
             {
@@ -256,6 +267,7 @@ mod tests {
             unheard: 3,
             untold: 2,
             threads_untold: 6,
+            tail_runs: 8,
         };
         let mut totals = Totals::default();
         totals.add(&tally);

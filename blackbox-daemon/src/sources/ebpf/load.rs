@@ -7,16 +7,18 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::BtfTracePoint;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use blackbox_common::settings::{ERRNO_WORDS, Settings, VIA_MEMORY, VIA_UNIFIED};
 use blackbox_common::syscall::SyscallAccount;
+use blackbox_common::tail::TAIL_LEN;
 use blackbox_common::tally::Tally;
 
 use super::argument;
 use super::btf::{self, Btf};
 use super::offsets::{self, Hook};
+use super::switch::{self, Switch, TAIL};
+use super::tail::{Maps, Tails};
 use super::wire::Plain;
 use super::words::Heard;
 use crate::sources::cgroup::{Hierarchies, Mode};
@@ -42,6 +44,8 @@ pub enum Error {
     NoMap(&'static str),
     #[error("the kernel object has no usable map: {0}")]
     Map(#[from] aya::maps::MapError),
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] std::io::Error),
     #[error("no program could be attached; the first reason: {0}")]
     NoHook(String),
 }
@@ -61,12 +65,16 @@ pub struct Limits {
     pub errno_ignored: Vec<u16>,
     /// Whether last words are kept.
     pub words: bool,
+    /// Containers of which every call may be kept at once; 0: of none.
+    pub tails: u32,
+    /// What that may cost: a share of one processor, percent.
+    pub tail_budget: u32,
 }
 
 /// Programs that run. Dropping it detaches them.
 pub struct Programs {
     /// Keeps programs and links alive.
-    pub(super) _ebpf: Ebpf,
+    pub(super) tails: Tails,
     pub(super) crit: RingBuf<MapData>,
     pub(super) bulk: RingBuf<MapData>,
     pub(super) tally: PerCpuArray<MapData, Plain<Tally>>,
@@ -75,24 +83,28 @@ pub struct Programs {
     pub(super) logger: Option<EbpfLogger<&'static dyn tracing_log::log::Log>>,
     /// Every hook: the program attached, or why there is none.
     pub hooks: Vec<Hook>,
+    descriptors: Vec<(&'static str, OwnedFd)>,
 }
 
 impl Programs {
-    /// The programs that run, by name, each with a descriptor of the caller's own: through it the kernel tells what
+    /// The programs that are loaded, by name, each with a descriptor of the caller's own: through it the kernel tells what
     /// the program costs, also to a process without capabilities.
     #[must_use]
-    pub fn descriptors(&self) -> Vec<(&'static str, OwnedFd)> {
-        let running = self
-            .hooks
-            .iter()
-            .filter_map(|hook| hook.program.as_ref().ok());
-        running
-            .filter_map(|name| {
-                let descriptor = self._ebpf.program(name)?.fd().ok()?;
-                Some((*name, descriptor.as_fd().try_clone_to_owned().ok()?))
-            })
-            .collect()
+    pub fn take_descriptors(&mut self) -> Vec<(&'static str, OwnedFd)> {
+        std::mem::take(&mut self.descriptors)
     }
+}
+
+fn descriptors(ebpf: &Ebpf, hooks: &[Hook]) -> Vec<(&'static str, OwnedFd)> {
+    let running = hooks.iter().filter_map(|hook| hook.program.as_ref().ok());
+    let tail = TAIL.iter().map(|(name, _)| name);
+    running
+        .chain(tail)
+        .filter_map(|name| {
+            let descriptor = ebpf.program(name)?.fd().ok()?;
+            Some((*name, descriptor.as_fd().try_clone_to_owned().ok()?))
+        })
+        .collect()
 }
 
 /// Loads and attaches everything this kernel and these privileges allow.
@@ -111,6 +123,8 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
         .override_global("SETTINGS", &settings, true)
         .map_max_entries("CRIT", limits.crit_ring)
         .map_max_entries("BULK", limits.bulk_ring)
+        .map_max_entries("TAIL", limits.tails.max(1) * TAIL_LEN)
+        .map_max_entries("TAIL_HEADS", limits.tails.max(1))
         .load(OBJECT)?;
     let mut hooks = offsets::hooks(&btf);
     let kernel = aya::Btf::from_sys_fs();
@@ -131,9 +145,20 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
     for (call, argument) in argument::table() {
         arguments.set(call, argument, 0)?;
     }
+    let unable = match (limits.tails, &kernel) {
+        (0, _) => Some("BLACKBOX_TAIL_CONTAINERS is 0".to_owned()),
+        (_, Ok(kernel)) => load_tail(&mut ebpf, kernel).err(),
+        (_, Err(error)) => Some(chain(error)),
+    };
     let logger = EbpfLogger::init(&mut ebpf)
         .inspect_err(|error| tracing::warn!(%error, "no diagnostics from the kernel programs"))
         .ok();
+    let descriptors = descriptors(&ebpf, &hooks);
+    let maps = Maps {
+        armed: BpfHashMap::try_from(map(&mut ebpf, "ARMED")?)?,
+        entries: Array::try_from(map(&mut ebpf, "TAIL")?)?,
+        heads: Array::try_from(map(&mut ebpf, "TAIL_HEADS")?)?,
+    };
     Ok(Programs {
         crit: RingBuf::try_from(map(&mut ebpf, "CRIT")?)?,
         bulk: RingBuf::try_from(map(&mut ebpf, "BULK")?)?,
@@ -142,7 +167,8 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
         heard: Heard::new(BpfHashMap::try_from(map(&mut ebpf, "WORDS")?)?),
         logger,
         hooks,
-        _ebpf: ebpf,
+        descriptors,
+        tails: Tails::new(maps, limits, Switch::start(ebpf)?, unable),
     })
 }
 
@@ -173,15 +199,21 @@ fn settings(limits: &Limits, hierarchies: &Hierarchies) -> Settings {
 }
 
 fn attach(ebpf: &mut Ebpf, name: &str, tracepoint: &str, kernel: &aya::Btf) -> Result<(), String> {
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(name)
-        .ok_or_else(|| format!("the kernel object has no program {name}"))?
-        .try_into()
-        .map_err(|error: aya::programs::ProgramError| chain(&error))?;
+    let program = switch::program(ebpf, name)?;
     program
         .load(tracepoint, kernel)
         .map_err(|error| chain(&error))?;
     program.attach().map_err(|error| chain(&error))?;
+    Ok(())
+}
+
+/// Loads the programs of the tail, to be attached when a container is armed.
+fn load_tail(ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<(), String> {
+    for (name, tracepoint) in TAIL {
+        switch::program(ebpf, name)?
+            .load(tracepoint, kernel)
+            .map_err(|error| format!("{name} cannot be loaded: {}", chain(&error)))?;
+    }
     Ok(())
 }
 
@@ -190,7 +222,7 @@ fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
 }
 
 /// An error with its sources, on one line: aya's own messages leave the reason to the source.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

@@ -8,13 +8,17 @@ mod argument;
 pub mod btf;
 mod counts;
 pub mod decode;
+mod governor;
 pub mod load;
 pub mod offsets;
+mod switch;
+mod tail;
 mod wakes;
 mod wire;
 mod words;
 
 use std::collections::HashMap;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
@@ -24,10 +28,12 @@ use tokio_util::sync::CancellationToken;
 use self::counts::Counts;
 use self::load::Programs;
 use self::offsets::Hook;
+use self::tail::Tails;
 use self::wakes::Wakes;
 use self::words::Heard;
 use super::Feed;
 use super::feed::BATCH;
+use crate::arming::Order;
 use crate::clock;
 use crate::record::{BootTime, Class, Event, Health, LaneName, LossCause, Record, Subject};
 
@@ -48,6 +54,7 @@ pub struct Reader {
     counts: Counts,
     wakes: Wakes,
     page: u64,
+    orders: Receiver<Order>,
 }
 
 impl Reader {
@@ -55,7 +62,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the kernel has no descriptor left to wait with.
-    pub fn new(programs: Programs, feed: Feed) -> std::io::Result<Self> {
+    pub fn new(programs: Programs, feed: Feed, orders: Receiver<Order>) -> std::io::Result<Self> {
         Ok(Self {
             wakes: Wakes::new(&programs.crit, &programs.bulk)?,
             page: rustix::param::page_size() as u64,
@@ -63,6 +70,7 @@ impl Reader {
             counts: Counts::default(),
             programs,
             feed,
+            orders,
         })
     }
 
@@ -71,6 +79,7 @@ impl Reader {
         let mut counted = BootTime(0);
         loop {
             let stopping = stop.is_cancelled();
+            self.follow_orders();
             let drained = self.drain();
             if let Some(logger) = &mut self.programs.logger {
                 logger.flush();
@@ -89,6 +98,17 @@ impl Reader {
         }
     }
 
+    /// Arms and disarms containers.
+    fn follow_orders(&mut self) {
+        let tails = &mut self.programs.tails;
+        let told: Vec<Record> = self
+            .orders
+            .try_iter()
+            .filter_map(|order| tails.follow(order, clock::boot_now()))
+            .collect();
+        self.feed.offer(LaneName::Decisive, told);
+    }
+
     /// Takes all of CRIT and a bounded part of BULK.
     fn drain(&mut self) -> Drained {
         let Self {
@@ -105,6 +125,7 @@ impl Reader {
             sequences,
             counts,
             heard: &mut programs.heard,
+            tails: &mut programs.tails,
             page: *page,
         };
         loop {
@@ -114,12 +135,21 @@ impl Reader {
                 None => break,
             }
         }
+        while programs.tails.has_waiting() {
+            let Some(place) = feed.place(LaneName::Bulk) else {
+                return Drained::Blocked;
+            };
+            if let Some(batch) = programs.tails.next_batch() {
+                place.send(batch);
+            }
+        }
         let mut bulk = Lane {
             name: LaneName::Bulk,
             feed,
             sequences,
             counts,
             heard: &mut programs.heard,
+            tails: &mut programs.tails,
             page: *page,
         };
         for _ in 0..BULK_BATCHES_PER_TURN {
@@ -149,6 +179,8 @@ impl Reader {
         };
         let reported = self.counts.report(&mut self.programs, now, &self.feed);
         let mut batch = reported.calls;
+        let runs = counts::tail_runs(&self.programs);
+        batch.extend(self.programs.tails.govern(now, runs));
         batch.push(Record {
             at: now,
             subject: Subject::Node,
@@ -196,6 +228,7 @@ struct Lane<'a> {
     sequences: &'a mut Sequences,
     counts: &'a mut Counts,
     heard: &'a mut Heard,
+    tails: &'a mut Tails,
     page: u64,
 }
 
@@ -214,6 +247,7 @@ impl Lane<'_> {
                     self.counts.note(&decoded.record);
                     // What was said before the end comes before it.
                     batch.append(&mut self.heard.at_death(&decoded.record));
+                    batch.extend(self.tails.at_death(&decoded.record));
                     batch.push(decoded.record);
                 }
                 None => self.feed.lose(Class::Recorder, LossCause::Malformed, 1),

@@ -4,11 +4,11 @@
 
 use jiff::Timestamp;
 
-use super::object::{Container, ContainerStatus, Meta, Pod, Requirements, Terminated};
+use super::object::{Annotations, Container, ContainerStatus, Meta, Pod, Requirements, Terminated};
 use super::quantity;
 use crate::record::{
     ContainerEnded, ContainerFacts, ContainerKind, ContainerState, Deletion, Disruption, End,
-    OPT_OUT_VALUE, Owner, Phase, PodFacts, PodName, Qos, Resources, RestartPolicy,
+    Owner, Phase, PodFacts, PodName, Qos, Resources, RestartPolicy, Wishes,
 };
 use crate::sources::sidecar::claimed;
 
@@ -67,7 +67,7 @@ impl Look {
                             message: kept(&condition.message, MESSAGE),
                         }
                     }),
-                    opted_out: meta.annotations.incidents.as_deref() == Some(OPT_OUT_VALUE),
+                    wishes: wishes(&meta.annotations),
                     containers: Vec::new(),
                 },
                 ends: Vec::new(),
@@ -269,4 +269,13 @@ pub(super) fn kept(text: &Option<String>, most: usize) -> Option<String> {
 /// The beginning of a text, `most` bytes at most, whole characters.
 pub(super) fn cut(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
+}
+/// Other values than these ask for nothing.
+fn wishes(annotations: &Annotations) -> Wishes {
+    let is = |value: &Option<String>, wanted: &str| value.as_deref() == Some(wanted);
+    Wishes {
+        no_incidents: is(&annotations.incidents, "off"),
+        no_last_words: is(&annotations.last_words, "off"),
+        every_call: is(&annotations.calls, "on"),
+    }
 }

@@ -62,9 +62,13 @@ pub(super) struct Labels {
 pub(super) struct Annotations {
     #[serde(rename = "kubernetes.io/config.mirror")]
     pub(super) mirror: Option<String>,
-    /// `record::OPT_OUT`.
+    /// See `record::Wishes`.
     #[serde(rename = "blackbox.dev/incidents")]
     pub(super) incidents: Option<String>,
+    #[serde(rename = "blackbox.dev/last-words")]
+    pub(super) last_words: Option<String>,
+    #[serde(rename = "blackbox.dev/calls")]
+    pub(super) calls: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -1,0 +1,279 @@
+//! Tails: the calls of armed containers, which the kernel keeps by overwriting, made into records when a process of theirs
+//! ends badly.
+//!
+//! Takes orders to arm and disarm; reads the kernel's places; makes records, each call once. Guarantee: no more containers
+//! are armed than there are slots, and what was overwritten before it was read is counted and told.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use aya::maps::{Array, HashMap as BpfHashMap, MapData};
+use blackbox_common::ABSENT_U64;
+use blackbox_common::tail::{TAIL_COMPAT, TAIL_LEN, TailEntry};
+
+use super::argument;
+use super::governor::{Governor, Look};
+use super::load::Limits;
+use super::switch::Switch;
+use super::wire::Plain;
+use crate::arming::Order;
+use crate::record::{
+    Arming, BootTime, Call, CgroupId, Comm, Event, Process, ProcessKey, Record, Subject, TailRead,
+};
+use crate::sources::feed::BATCH;
+
+/// The calls of one container are read at most so often, unless its first process ended or one was killed: a script whose
+/// every second child ends with 1 would have them read without end.
+const READ_EVERY: Duration = Duration::from_secs(5);
+
+/// An armed container.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    cgroup: CgroupId,
+    /// Number of the last call that was read, or that was there before.
+    read_to: u64,
+    read_at: BootTime,
+    /// Number of the last call at the previous look at what it costs.
+    seen: u64,
+}
+
+/// The kernel's maps of tails.
+pub(super) struct Maps {
+    pub(super) armed: BpfHashMap<MapData, u64, u32>,
+    pub(super) entries: Array<MapData, Plain<TailEntry>>,
+    pub(super) heads: Array<MapData, u64>,
+}
+
+/// See the module.
+pub(super) struct Tails {
+    maps: Maps,
+    slots: Vec<Option<Slot>>,
+    switch: Switch,
+    /// Why the programs cannot be attached at all.
+    unable: Option<String>,
+    governor: Governor,
+    /// Records of calls for which the feed had no room yet.
+    waiting: VecDeque<Vec<Record>>,
+}
+
+impl Tails {
+    /// Tails of so many containers. `unable`: why there will be none.
+    pub(super) fn new(maps: Maps, limits: &Limits, switch: Switch, unable: Option<String>) -> Self {
+        Self {
+            maps,
+            slots: vec![None; limits.tails as usize],
+            governor: Governor::new(limits.tail_budget),
+            switch,
+            unable,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Arms or disarms a container; tells how that went. `None`: it was so already.
+    pub(super) fn follow(&mut self, order: Order, now: BootTime) -> Option<Record> {
+        let Order { cgroup, until, why } = order;
+        let told = |until, why| Record {
+            at: now,
+            subject: Subject::Cgroup(cgroup),
+            event: Event::Arming(Arming { until, why }),
+        };
+        if until.is_none() {
+            return self.disarm(cgroup).then(|| told(None, why));
+        }
+        if self.slot_of(cgroup).is_some() {
+            return None;
+        }
+        match self.arm(cgroup, now) {
+            Ok(()) => Some(told(until, why)),
+            Err(error) => {
+                self.disarm(cgroup);
+                Some(told(None, format!("{why}, but {error}")))
+            }
+        }
+    }
+
+    fn slot_of(&self, cgroup: CgroupId) -> Option<usize> {
+        let own = |slot: &Option<Slot>| slot.is_some_and(|slot| slot.cgroup == cgroup);
+        self.slots.iter().position(own)
+    }
+
+    fn arm(&mut self, cgroup: CgroupId, now: BootTime) -> Result<(), String> {
+        let refused = self.unable.clone().or_else(|| self.governor.refuses(now));
+        if let Some(why) = refused {
+            return Err(why);
+        }
+        let free = self.slots.iter().position(Option::is_none);
+        let place = free.ok_or_else(|| format!("{} others are armed", self.slots.len()))?;
+        let number = place as u32;
+        let head = self.maps.heads.get(&number, 0).map_err(|e| e.to_string())?;
+        self.slots[place] = Some(Slot {
+            cgroup,
+            read_to: head,
+            read_at: BootTime(0),
+            seen: head,
+        });
+        self.maps
+            .armed
+            .insert(cgroup.0, number, 0)
+            .map_err(|error| format!("the kernel refused it: {error}"))?;
+        tracing::debug!(cgroup = cgroup.0, at = now.0, "armed");
+        self.switch.set(true)
+    }
+
+    /// Whether it was armed.
+    fn disarm(&mut self, cgroup: CgroupId) -> bool {
+        let Some(place) = self.slot_of(cgroup) else {
+            return false;
+        };
+        self.slots[place] = None;
+        if let Err(error) = self.maps.armed.remove(&cgroup.0) {
+            tracing::debug!(cgroup = cgroup.0, %error, "it was not armed in the kernel");
+        }
+        if self.slots.iter().all(Option::is_none)
+            && let Err(error) = self.switch.set(false)
+        {
+            tracing::warn!(error, "the programs that keep every call stay attached");
+        }
+        true
+    }
+
+    /// A cgroup is gone: its slot is free again.
+    pub(super) fn forget(&mut self, cgroup: CgroupId) {
+        self.disarm(cgroup);
+    }
+
+    /// A process died: if that was an end worth asking about, the calls of its armed container become records. Returns the
+    /// record of the reading; the calls wait for their place in the feed.
+    pub(super) fn at_death(&mut self, record: &Record) -> Option<Record> {
+        let (Event::Exit(exit), Some(cgroup)) = (&record.event, record.subject.cgroup()) else {
+            return None;
+        };
+        let place = self.slot_of(cgroup)?;
+        let slot = self.slots.get_mut(place)?.as_mut()?;
+        let decisive = exit.status.signal().is_some() || (exit.ns_pid == 1 && exit.ns_level > 0);
+        if exit.status.0 == 0 || (!decisive && record.at.since(slot.read_at) < READ_EVERY) {
+            return None;
+        }
+        slot.read_at = record.at;
+        let slot = *slot;
+        let (read, calls) = self.read(place, slot);
+        if let Some(slot) = self.slots.get_mut(place).and_then(Option::as_mut) {
+            slot.read_to += read.calls;
+        }
+        let mut calls = calls.into_iter().peekable();
+        while calls.peek().is_some() {
+            self.waiting.push_back(calls.by_ref().take(BATCH).collect());
+        }
+        (read.calls > 0).then_some(Record {
+            at: record.at,
+            subject: Subject::Cgroup(cgroup),
+            event: Event::TailRead(read),
+        })
+    }
+
+    /// The calls since the last reading.
+    fn read(&self, place: usize, slot: Slot) -> (TailRead, Vec<Record>) {
+        // There are as many places as a u32 said.
+        let number = place as u32;
+        let head = self.maps.heads.get(&number, 0).unwrap_or(slot.read_to);
+        let calls = head.saturating_sub(slot.read_to);
+        let overwritten = calls.saturating_sub(u64::from(TAIL_LEN));
+        let mut read = TailRead {
+            calls,
+            overwritten,
+            torn: 0,
+        };
+        let mut records = Vec::with_capacity(usize::try_from(calls - overwritten).unwrap_or(0));
+        for call in slot.read_to + overwritten + 1..=head {
+            // The kernel's own arithmetic: a slot's places follow each other.
+            let index = number * TAIL_LEN + (call as u32 & (TAIL_LEN - 1));
+            match self.maps.entries.get(&index, 0) {
+                Ok(Plain(entry)) if entry.number == call => {
+                    records.push((call, self::record(&entry, slot.cgroup)));
+                }
+                _ => read.torn += 1,
+            }
+        }
+        // A call's number is given before its place is written: what these calls did not reach was not touched.
+        let since = self.maps.heads.get(&number, 0).unwrap_or(u64::MAX);
+        let whole = |(call, _): &(u64, Record)| call + u64::from(TAIL_LEN) > since;
+        let all = records.len();
+        records.retain(whole);
+        read.torn += (all - records.len()) as u64;
+        (
+            read,
+            records.into_iter().map(|(_, record)| record).collect(),
+        )
+    }
+
+    /// Calls that wait for a place in the feed, a batch.
+    pub(super) fn next_batch(&mut self) -> Option<Vec<Record>> {
+        self.waiting.pop_front()
+    }
+
+    /// Whether any wait.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Looks what it costs, at so many runs of the programs so far; tells if a container had to go for that.
+    pub(super) fn govern(&mut self, at: BootTime, runs: u64) -> Option<Record> {
+        let Some(nanos) = self.switch.cost() else {
+            self.governor.forget();
+            return None;
+        };
+        let kept = self.rates();
+        let look = Look {
+            at,
+            runs,
+            nanos,
+            kept: &kept,
+        };
+        let (cgroup, why) = self.governor.look(&look)?;
+        let order = Order {
+            cgroup,
+            until: None,
+            why,
+        };
+        self.follow(order, at)
+    }
+
+    /// Calls of each armed container since the previous look.
+    fn rates(&mut self) -> Vec<(CgroupId, u64)> {
+        let heads = &self.maps.heads;
+        let slots = (0_u32..).zip(&mut self.slots);
+        slots
+            .filter_map(|(number, slot)| {
+                let slot = slot.as_mut()?;
+                let head = heads.get(&number, 0).ok()?;
+                let calls = head.saturating_sub(slot.seen);
+                slot.seen = head;
+                Some((slot.cgroup, calls))
+            })
+            .collect()
+    }
+}
+
+fn record(entry: &TailEntry, cgroup: CgroupId) -> Record {
+    let told = entry.arg.get(..entry.len as usize);
+    Record {
+        at: BootTime(entry.at),
+        subject: Subject::Process(Process {
+            key: ProcessKey {
+                tgid: entry.tgid,
+                start: BootTime(entry.start),
+            },
+            tid: entry.tid,
+            comm: Comm::new(entry.comm),
+            cgroup,
+        }),
+        event: Event::Call(Call {
+            nr: entry.nr,
+            ret: entry.ret,
+            took: (entry.took != ABSENT_U64).then_some(entry.took),
+            args: entry.args,
+            argument: told.and_then(|told| argument::text(entry.kind, told)),
+            compat: entry.flags & TAIL_COMPAT != 0,
+        }),
+    }
+}
