@@ -23,6 +23,7 @@ mod metrics;
 mod namespaces;
 mod pods;
 mod privileges;
+mod probes;
 mod shutdown;
 mod sidecars;
 mod starts;

@@ -13,19 +13,19 @@ use crate::lab::{self, LIMIT, Lab, Life, VICTIM};
 use crate::server::Server;
 
 /// A pod of one container, its cgroup as a kubelet makes it, and the node's daemon that follows the API server.
-struct Pod {
-    lab: Lab,
-    server: Server,
-    uid: String,
-    id: String,
-    container: Cgroup,
-    runtime: Cgroup,
+pub(crate) struct Pod {
+    pub(crate) lab: Lab,
+    pub(crate) server: Server,
+    pub(crate) uid: String,
+    pub(crate) id: String,
+    pub(crate) container: Cgroup,
+    pub(crate) runtime: Cgroup,
     logs: TempDir,
     object: Value,
 }
 
 impl Pod {
-    fn start(digit: char) -> Result<Self> {
+    pub(crate) fn start(digit: char) -> Result<Self> {
         let (server, logs) = (Server::start(), tempfile::tempdir()?);
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -80,7 +80,7 @@ impl Pod {
     }
 
     /// Starts `words` as pid 1 of a pid namespace in the container; gives the namespace's maker and the pid outside.
-    fn run(&self, words: &[&str]) -> Result<(Life, u32)> {
+    pub(crate) fn run(&self, words: &[&str]) -> Result<(Life, u32)> {
         let all: Vec<&str> = ["--pid", "--fork"].iter().chain(words).copied().collect();
         let maker = Life::start(&self.container, "unshare", &all)?;
         let path = format!("/proc/{0}/task/{0}/children", maker.pid());
@@ -97,7 +97,7 @@ impl Pod {
     }
 
     /// The kubelet's word on the end of the container.
-    fn ended(&mut self, code: i32, reason: &str) {
+    pub(crate) fn ended(&mut self, code: i32, reason: &str) {
         let finished = jiff::Timestamp::now().to_string();
         self.object["status"]["containerStatuses"][0]["state"] = json!({"terminated": {
             "exitCode": code, "reason": reason, "finishedAt": finished,
@@ -116,7 +116,7 @@ impl Pod {
     }
 
     /// The one report about the pod.
-    fn report(&mut self) -> Result<Value> {
+    pub(crate) fn report(&mut self) -> Result<Value> {
         let uid = self.uid.clone();
         let own = |report: &Value| report["pod"]["uid"] == uid.as_str();
         let (_path, report) = self.lab.daemon.wait_report(LIMIT, own)?;

@@ -1,7 +1,8 @@
 //! Load whose exact size is known: what a test compares the recorder's counts with.
 
 use std::collections::VecDeque;
-use std::io::{Error, Result};
+use std::io::{Error, Read as _, Result, Write as _};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -84,4 +85,42 @@ fn fork_and_reap() -> Result<()> {
         return Err(Error::last_os_error());
     }
     Ok(())
+}
+
+/// Work that one answer takes.
+const ANSWER_ROUNDS: u64 = 20_000_000;
+
+/// Answers HTTP requests on loopback, one after the other, while two threads work without end.
+pub(crate) fn answer(port: u16) -> Result<u8> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    for _ in 0..2 {
+        std::thread::spawn(|| {
+            loop {
+                work(ANSWER_ROUNDS);
+            }
+        });
+    }
+    for client in listener.incoming() {
+        let mut client = client?;
+        let mut request = [0; 512];
+        // A client that has gone is no reason to stop.
+        if client.read(&mut request).is_ok() {
+            work(ANSWER_ROUNDS);
+            client
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n")
+                .ok();
+        }
+    }
+    Ok(0)
+}
+
+fn work(rounds: u64) {
+    let mut value = 1_u64;
+    for round in 0..rounds {
+        value = std::hint::black_box(
+            value
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(round),
+        );
+    }
 }

@@ -28,6 +28,7 @@ const USAGE: &str = "usage: blackbox-victim MODE
   sleep               sleep 30 s: the target of a kill
   stuck               two threads and the main one wait for each other: what a deadlock looks like
   serve               handle SIGTERM, and exit with 143 then: a server that ends gracefully
+  answer PORT         a busy server: two threads work, and each answer takes 20 ms of work too
   init CODE           block SIGTERM, wait for it, exit with CODE: what tini, dumb-init and sandboxes do
   kill PID SIGNAL     send SIGNAL as `blackbox-killer`
   exit CODE           exit with CODE
@@ -69,6 +70,7 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
         }
         ["stuck"] => stuck(),
         ["serve"] => serve(),
+        ["answer", port] => load::answer(port.parse().ok()?),
         ["init", code] => wait_for_term(code.parse().ok()?),
         ["kill", pid, signal] => kill(pid.parse().ok()?, signal.parse().ok()?),
         ["exit", code] => Ok(code.parse().ok()?),

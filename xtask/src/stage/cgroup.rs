@@ -35,7 +35,7 @@ impl Cgroup {
         let name = PathBuf::from(name.trim_matches('/'));
         let mut folder = hierarchy.mount.clone();
         for part in &name {
-            hierarchy.delegate_memory(&folder)?;
+            hierarchy.delegate(&folder, "memory")?;
             folder.push(part);
             match fs::create_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -62,6 +62,16 @@ impl Cgroup {
         let swap_file = self.folder().join(swap.0);
         if swap_file.is_file() {
             self.write(swap.0, swap.1)?;
+        }
+        Ok(())
+    }
+
+    /// Lets it and those above it have limits of what `controller` controls.
+    pub(super) fn delegate(&self, controller: &str) -> Result<()> {
+        let mut folder = self.hierarchy.mount.clone();
+        for part in &self.name {
+            self.hierarchy.delegate(&folder, controller)?;
+            folder.push(part);
         }
         Ok(())
     }
@@ -156,38 +166,37 @@ impl Hierarchy {
 
     /// The hierarchy in the text of `/proc/self/mounts`: v1 if the memory controller is there, for then v2 lacks it.
     fn find(mounts: &str) -> Option<Self> {
-        let mounted = |kind: &str, option: &str| {
-            mounts.lines().find_map(|line| {
-                let fields: Vec<&str> = line.split(' ').collect();
-                let [_device, mount, fstype, options, ..] = fields[..] else {
-                    return None;
-                };
-                let fits = fstype == kind && options.split(',').any(|have| have == option);
-                fits.then(|| PathBuf::from(mount))
-            })
-        };
-        let v1 = mounted("cgroup", "memory").map(|mount| (mount, Version::V1));
-        v1.or_else(|| Some((mounted("cgroup2", "rw")?, Version::V2)))
+        let v1 = mounted(mounts, "cgroup", "memory").map(|mount| (mount, Version::V1));
+        v1.or_else(|| Some((mounted(mounts, "cgroup2", "rw")?, Version::V2)))
             .map(|(mount, version)| Self { mount, version })
     }
 
-    /// Lets the children of `folder` have memory limits; in v1 they always do.
-    fn delegate_memory(&self, folder: &Path) -> Result<()> {
+    /// Lets the children of `folder` have limits of what `controller` controls; in v1 they always do.
+    fn delegate(&self, folder: &Path, controller: &str) -> Result<()> {
         let control = folder.join("cgroup.subtree_control");
         if self.version == Version::V1 {
             return Ok(());
         }
         let enabled = fs::read_to_string(&control)
             .with_context(|| format!("reading {}", control.display()))?;
-        if enabled
-            .split_whitespace()
-            .any(|controller| controller == "memory")
-        {
+        if enabled.split_whitespace().any(|have| have == controller) {
             return Ok(());
         }
-        fs::write(&control, "+memory")
-            .with_context(|| format!("writing +memory to {}", control.display()))
+        fs::write(&control, format!("+{controller}"))
+            .with_context(|| format!("writing +{controller} to {}", control.display()))
     }
+}
+
+/// Where a file system of this kind with this option is mounted, by the text of `/proc/self/mounts`.
+pub(super) fn mounted(mounts: &str, kind: &str, option: &str) -> Option<PathBuf> {
+    mounts.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [_device, mount, fstype, options, ..] = fields[..] else {
+            return None;
+        };
+        let fits = fstype == kind && options.split(',').any(|have| have == option);
+        fits.then(|| PathBuf::from(mount))
+    })
 }
 
 #[cfg(test)]
@@ -227,10 +236,10 @@ mod tests {
             version: Version::V2,
         };
         fs::write(&control, "cpu pids\n").unwrap();
-        hierarchy.delegate_memory(root.path()).unwrap();
+        hierarchy.delegate(root.path(), "memory").unwrap();
         assert_eq!(fs::read_to_string(&control).unwrap(), "+memory");
         fs::write(&control, "cpu memory\n").unwrap();
-        hierarchy.delegate_memory(root.path()).unwrap();
+        hierarchy.delegate(root.path(), "memory").unwrap();
         assert_eq!(fs::read_to_string(&control).unwrap(), "cpu memory\n");
     }
 }

@@ -3,6 +3,7 @@
 //! Touches only cgroups it made and processes it started.
 
 mod cgroup;
+mod cpu;
 mod daemon;
 
 use std::fs;
@@ -11,6 +12,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 
 pub use cgroup::Cgroup;
+pub use cpu::CpuLimit;
 pub use daemon::{Daemon, DaemonOptions};
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
