@@ -1,8 +1,9 @@
 //! Signals as they are sent (`signal_generate`): who, to whom, and for faults where.
 //!
 //! Kept: what can end a process. Skipped: signals whose default is harmless, and signals the target handles itself, except
-//! those people send to stop a process (TERM, INT, HUP, QUIT). What the target ignores is skipped too, except TERM: the
-//! first process of a container ignores it when it has no handler, and is killed when its grace period is over.
+//! those people send to stop a process (TERM, INT, HUP, QUIT). What the target ignores is skipped too, except what the first
+//! process of a container ignores for having no handler: TERM, because it is killed when its grace period is over, and its
+//! own ABRT, because `abort()` then ends it by an instruction that faults.
 
 use aya_ebpf::{
     EbpfContext as _, helpers::generated::bpf_task_pt_regs, macros::btf_tracepoint,
@@ -48,12 +49,16 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     let target: *const u8 = ctx.arg(2);
     let result: i32 = ctx.arg(4);
     let ignored = result == RESULT_IGNORED;
-    if harmless(sig) || (ignored && sig != SIGTERM) {
+    if harmless(sig) {
         return 0;
     }
     let target = Task(Ptr(target));
+    let aborts = sig == SIGABRT && Task::current().tgid() == target.tgid();
+    if ignored && sig != SIGTERM && !aborts {
+        return 0;
+    }
     let fatal = !ignored && (sig == SIGKILL || handler(target, sig) == Some(0));
-    if !fatal && !sent_to_stop(sig) && !is_fault(sig) {
+    if !fatal && !ignored && !sent_to_stop(sig) && !is_fault(sig) {
         return 0;
     }
     let effect = match (fatal, ignored) {
@@ -69,10 +74,10 @@ pub(crate) fn signal_generate(ctx: BtfTracePointContext) -> i32 {
     if fatal {
         remember(&facts, subject.tgid, subject.start);
     }
-    if is_crash(&facts, subject.tgid) {
+    if !ignored && is_crash(&facts, subject.tgid) {
         crash::tell(ctx.as_ptr(), subject, sig, fatal);
     }
-    if !fatal && !sent_to_stop(sig) {
+    if !fatal && !ignored && !sent_to_stop(sig) {
         return 0;
     }
     if let Some(mut reserved) = emit::crit::<SignalRecord>(Kind::Signal, subject) {

@@ -12,6 +12,8 @@ use crate::words;
 
 /// How many of the last lines may be about the end.
 const LAST_LINES: usize = 8;
+/// A cause that is named so often is what a program tried again and again.
+const REPEATED: usize = 3;
 /// Characters of a line that are quoted.
 const QUOTED: usize = 200;
 
@@ -52,6 +54,13 @@ fn of_uncaught(speech: &Speech, code: Option<u32>) -> Option<Said> {
     let (cause, line) = match named.last() {
         Some((cause, line)) => (*cause, *line),
         None if ended && reads_environment(block) => (Code::Config, messages.clone().next_back()?),
+        None if ended && is_bare(messages.clone()) => match repeated(&lines[..found.start]) {
+            Some(named) => named,
+            None => (
+                Code::Uncaught,
+                message(found.runtime, &found.messages, lines)?,
+            ),
+        },
         None if ended => (
             Code::Uncaught,
             message(found.runtime, &found.messages, lines)?,
@@ -76,6 +85,31 @@ fn message<'a>(runtime: Runtime, messages: &[usize], lines: &'a [Line]) -> Optio
     Some(&lines[*at])
 }
 
+/// Whether an error says no more than its name: `NoBrokersAvailable`, `ConnectError: ConnectError`.
+fn is_bare<'a>(mut messages: impl Iterator<Item = &'a Line>) -> bool {
+    let names = |line: &Line| {
+        let (name, rest) = line.text.trim().split_once(':').unwrap_or((&line.text, ""));
+        let last = name.rsplit('.').next().unwrap_or(name).trim();
+        let rest = rest.trim();
+        !last.contains(' ') && (rest.is_empty() || rest == last)
+    };
+    messages.all(names)
+}
+
+/// The only cause that was named again and again before: what a program tried until it gave up. `None`: there are several.
+fn repeated(before: &[Line]) -> Option<(Code, &Line)> {
+    let told = before
+        .iter()
+        .filter(|line| phrases::weight(&line.text) > Weight::Harmless);
+    let named: Vec<(Code, &Line)> = told
+        .filter_map(|line| Some((phrases::cause(&line.text)?, line)))
+        .collect();
+    let (code, last) = *named.last()?;
+    let same = named.iter().filter(|(other, _)| *other == code).count();
+    let others = named.iter().any(|(other, _)| *other != code);
+    (same >= REPEATED && !others).then_some((code, last))
+}
+
 /// A Python program asked for a variable of its environment that is not set: KeyError out of `os.environ`.
 fn reads_environment(block: &[Line]) -> bool {
     let asked = |line: &Line| {
@@ -85,8 +119,16 @@ fn reads_environment(block: &[Line]) -> bool {
     block.iter().any(asked)
 }
 
+/// The lines that begin at the margin first: what is indented belongs to one before it, as the options to a usage.
 fn of_lines(speech: &Speech) -> Option<Said> {
-    let last: Vec<&Line> = speech.newest(LAST_LINES).collect();
+    let indented = |line: &&Line| line.text.starts_with([' ', '\t']);
+    let outer = speech.newest(usize::MAX).filter(|line| !indented(line));
+    let outer: Vec<&Line> = outer.take(LAST_LINES).collect();
+    let all: Vec<&Line> = speech.newest(LAST_LINES).collect();
+    of_last(&outer, speech).or_else(|| of_last(&all, speech))
+}
+
+fn of_last(last: &[&Line], speech: &Speech) -> Option<Said> {
     for weight in [Weight::Error, Weight::Warning] {
         let mut fits = last
             .iter()

@@ -1,7 +1,7 @@
 //! What did it do that the processor refused, and where? Or did it abort itself?
 
 use super::{Cause, Death, Grade, Scene, Verdict};
-use crate::record::Signal;
+use crate::record::{RecordId, Signal};
 use crate::words;
 
 pub(crate) const SIGILL: u32 = 4;
@@ -157,6 +157,10 @@ fn what(signal: &Signal) -> String {
     }
 }
 
+/// What an abort leaves open.
+const WHY_ABORT: &str = "a failed assertion, a panic set to abort or a heap check would do this; the kernel does not see \
+                         which, its own words may say it";
+
 /// `abort()`: it sent itself SIGABRT.
 pub(super) fn aborted(scene: &Scene<'_>, death: &Death) -> Verdict {
     let victim = words::process(&scene.victim);
@@ -167,10 +171,28 @@ pub(super) fn aborted(scene: &Scene<'_>, death: &Death) -> Verdict {
         death.signal.sender.tid
     );
     verdict.state(Grade::Proven, text, death.cites.clone());
-    let text = "a failed assertion, a panic set to abort or a heap check would do this; the kernel does not see which, \
-                its own words may say it"
-        .to_owned();
-    verdict.state(Grade::Unknown, text, death.cites.clone());
+    verdict.state(Grade::Unknown, WHY_ABORT.to_owned(), death.cites.clone());
+    verdict.signal_facts(death.signal.number);
+    verdict.fact("core_dumped", death.core_dumped);
+    verdict.fact("sender_pid", death.signal.sender.key.tgid);
+    verdict
+}
+
+/// `abort()` in the first process of a container: it ignored the SIGABRT, and `abort()` went on to an instruction that faults.
+pub(super) fn aborted_by_fault(scene: &Scene<'_>, death: &Death, abort: RecordId) -> Verdict {
+    let victim = words::process(&scene.victim);
+    let name = words::signal(death.signal.number);
+    let headline = format!("{victim} aborted itself (SIGABRT, which it ignores, then {name})");
+    let mut verdict = Verdict::new(Cause::Abort, Grade::Proven, headline);
+    let mut cites = death.cites.clone();
+    cites.push(abort);
+    let text = format!(
+        "thread {} sent SIGABRT to its own process, as abort() does; the first process of a container ignores it, and abort() \
+         then ends it by an instruction that the processor refuses ({name})",
+        death.signal.sender.tid
+    );
+    verdict.state(Grade::Proven, text, cites.clone());
+    verdict.state(Grade::Unknown, WHY_ABORT.to_owned(), cites);
     verdict.signal_facts(death.signal.number);
     verdict.fact("core_dumped", death.core_dumped);
     verdict.fact("sender_pid", death.signal.sender.key.tgid);

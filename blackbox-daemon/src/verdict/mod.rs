@@ -213,7 +213,10 @@ fn by_signal(scene: &Scene<'_>, exit_id: RecordId, exit: &Exit, number: u32) -> 
         (true, true) if killer::is_kernels_answer(number) => killer::answered(scene, &death),
         (true, true) => killer::itself(scene, &death),
         (true, false) => killer::explain(scene, &death),
-        (false, _) if fault::is_fault(number) => fault::explain(scene, &death),
+        (false, _) if fault::is_fault(number) => match scene.abort_before(&death.signal) {
+            Some((id, _)) => fault::aborted_by_fault(scene, &death, id),
+            None => fault::explain(scene, &death),
+        },
         (false, _) if death.signal.code < 0 => killer::notified(scene, &death),
         (false, _) => killer::kernel(scene, &death),
     }

@@ -1,9 +1,15 @@
 //! The scene of a death: who died, and the decisive records around it.
 
+use std::time::Duration;
+
+use super::SIGABRT;
 use super::cluster::Word;
 use crate::identity::Names;
 use crate::record::{CgroupId, Event, Exit, Oom, Process, Record, RecordId, Signal, SignalSent};
 use crate::words;
+
+/// From the SIGABRT of `abort()` to the instruction by which it ends a process that ignored it.
+const ABORT_TAKES: Duration = Duration::from_millis(100);
 
 /// What a verdict is made from: one death and the decisive records around it.
 #[derive(Debug)]
@@ -66,6 +72,22 @@ impl Scene<'_> {
                 }
                 _ => None,
             })
+    }
+
+    /// The SIGABRT that the faulting thread sent its own process right before, and that the process ignored: the first one of
+    /// a container does, without a handler.
+    pub(super) fn abort_before(&self, fault: &Signal) -> Option<(RecordId, Signal)> {
+        self.about_victim()
+            .filter_map(|(id, record)| match &record.event {
+                Event::Signal(sent) if sent.ignored => Some((id, sent.signal)),
+                _ => None,
+            })
+            .filter(|(_, signal)| {
+                let own = signal.number == SIGABRT && signal.sender.key == self.victim.key;
+                let soon = signal.at <= fault.at && fault.at.since(signal.at) <= ABORT_TAKES;
+                own && soon && signal.sender.tid == fault.sender.tid
+            })
+            .last()
     }
 
     /// The record of this very signal to the victim.

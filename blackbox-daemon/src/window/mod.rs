@@ -143,7 +143,8 @@ impl Window {
             LaneName::Bulk => &mut self.bulk,
         };
         // Samples and counts are few and tell the most: they always come in.
-        let sheds = class == Class::FailedCall && lane.sheds(cgroup);
+        let many = matches!(class, Class::FailedCall | Class::Call);
+        let sheds = many && lane.sheds(cgroup);
         if sheds || !encode(record, &mut self.scratch) {
             return Appended::Shed;
         }

@@ -1,9 +1,9 @@
-//! Segmentation faults by where the address lies: the class is as staged, and nothing more is claimed.
+//! Segmentation faults by where the address lies: the class is as staged, and nothing more is claimed. And one that is none.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::lab::{self, Lab, said};
+use crate::lab::{self, Lab, Life, VICTIM, said};
 
 /// Lets the victim fault and returns its proven report.
 fn fault(mode: &str) -> Result<Value> {
@@ -60,5 +60,26 @@ fn an_address_the_processor_does_not_tell() -> Result<()> {
     let said = said(&report).replace(":null", "");
     assert!(!said.contains("null"), "{said}");
     assert!(!said.contains("address 0x0"), "{said}");
+    Ok(())
+}
+
+/// The first process of a pid namespace ignores its own SIGABRT; `abort()` then goes on to an instruction that faults.
+#[test]
+fn the_first_process_of_a_container_that_aborts_is_told_as_such() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let cgroup = lab::cgroup("abort-first")?;
+    let maker = Life::start(&cgroup, "unshare", &["--pid", "--fork", VICTIM, "abort"])?;
+    maker.end()?;
+    let place = cgroup.path();
+    let (_path, report) = lab.daemon.wait_report(lab::LIMIT, |report| {
+        let facts = &report["verdict"]["facts"];
+        facts["cgroup"] == place.as_str() && facts["comm"] == lab::VICTIM_COMM
+    })?;
+    let verdict = &report["verdict"];
+    assert_eq!(verdict["cause"], "abort", "{verdict:#}");
+    assert_eq!(verdict["grade"], "proven", "{verdict:#}");
+    let headline = verdict["headline"].as_str().context("no headline")?;
+    assert!(headline.contains("SIGABRT, which it ignores"), "{headline}");
+    assert_eq!(report["diagnosis"]["code"], "BBX-ABORT");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The table of diagnoses: failed calls and last words in, why it died out. What deceives is here, too.
 
 use blackbox_daemon::record::{
-    Event, FailedCall, Gap, LossCause, Process, Record, Stream, Subject, Words,
+    CallCounts, Event, FailedCall, Gap, LossCause, Process, Record, Stream, Subject, Words,
 };
 use serde_json::Value;
 
@@ -100,6 +100,31 @@ fn of_two_causes_in_a_line_the_one_that_a_call_bears_out_counts() {
 }
 
 #[test]
+fn options_that_are_listed_after_an_error_are_not_about_the_end() {
+    let words = "flag provided but not defined: -drain\nUsage of proxy:\n  -a int\n    \ta\n  -b int\n    \tb\n  -c int\n    \tc\n  \
+                 -retries int\n    \ttries again when it meets connection refused\n";
+    expect(&[says(END - 5, words), exits(2)], "BBX-CONFIG", "likely");
+}
+
+#[test]
+fn an_error_that_says_only_its_name_is_about_what_was_tried_again_and_again() {
+    let tried = "WARN dns lookup failed for broker-0: Name or service not known\n";
+    let trace = "Traceback (most recent call last):\n  File \"/app/main.py\", line 85, in main\n    start()\nNoBrokers: NoBrokers\n";
+    let beside = "DEBU metric not sent: [Errno 2] No such file or directory\n";
+    let mut records: Vec<Record> = (1..4).map(|n| says(END - 1_000 + n, tried)).collect();
+    records.extend([says(END - 30, beside), says(END - 5, trace), exits(1)]);
+    expect(&records, "BBX-DNS", "likely");
+    // Once is not again and again; and of two such causes neither is it.
+    expect(
+        &[says(END - 900, tried), says(END - 5, trace), exits(1)],
+        "BBX-UNCAUGHT",
+        "likely",
+    );
+    records.insert(0, says(END - 1_500, "ERROR cache: Connection refused\n"));
+    expect(&records, "BBX-UNCAUGHT", "likely");
+}
+
+#[test]
 fn a_line_written_in_pieces_is_one_line() {
     let records = [
         call(END - 20, "connect", 111, Some("10.0.3.7:5432")),
@@ -178,18 +203,31 @@ fn a_trace_that_was_survived_is_no_end() {
 fn words_about_another_machine_are_not_believed_of_this_one() {
     let words = "upload failed: server said: no space left on device\n";
     expect(&[says(END - 20, words), exits(1)], "BBX-UNKNOWN", "unknown");
-    // Where calls were lost, nothing can be denied.
-    let gap = noted(
-        Subject::Node,
-        END - 500,
-        Event::Gap(Gap {
+    let lost = |cause| {
+        let gap = Gap {
             class: blackbox_daemon::record::Class::FailedCall,
-            cause: LossCause::RingFull,
+            cause,
             count: 3,
-        }),
-    );
-    let records = [gap, says(END - 20, words), exits(1)];
+        };
+        let gap = noted(Subject::Node, END - 500, Event::Gap(gap));
+        vec![gap, says(END - 20, words), exits(1)]
+    };
+    // What the kernel throttled it counted by cgroup, and none of these was this one's.
+    expect(&lost(LossCause::Throttled), "BBX-UNKNOWN", "unknown");
+    let own = CallCounts {
+        attempted: 9,
+        throttled: 3,
+        ..CallCounts::default()
+    };
+    let mut records = lost(LossCause::Throttled);
+    records.push(noted(
+        Subject::Cgroup(victim().cgroup),
+        END + 400,
+        Event::CallCounts(own),
+    ));
+    // Where calls of its own were lost, or nobody knows whose, nothing can be denied.
     expect(&records, "BBX-DISK-FULL", "likely");
+    expect(&lost(LossCause::FeedFull), "BBX-DISK-FULL", "likely");
 }
 
 #[test]

@@ -22,7 +22,10 @@ const HARMLESS: &[&str] = &[
     "recovered",
 ];
 /// Lines of these levels are about nothing that ends a program.
-const QUIET: &[&str] = &["INFO", "DEBUG", "TRACE", "NOTICE"];
+/// Some loggers cut them (zerolog, logrus).
+const QUIET: &[&str] = &[
+    "INFO", "DEBUG", "TRACE", "NOTICE", "INF", "DEBU", "DBG", "TRAC", "TRC",
+];
 const QUIET_FIELDS: &[&str] = &[
     "level=info",
     "level=debug",
@@ -31,7 +34,7 @@ const QUIET_FIELDS: &[&str] = &[
     "\"severity\":\"info\"",
 ];
 /// Lines of these may be: a program warns at each attempt and then gives up.
-const WARNING: &[&str] = &["WARN", "WARNING"];
+const WARNING: &[&str] = &["WARN", "WARNING", "WRN"];
 
 /// The cause that a line names first.
 pub(super) fn cause(line: &str) -> Option<Code> {

@@ -36,7 +36,7 @@ pub(super) const PHRASES: &[(Code, &str)] = &[
     ),
     (
         Code::HeapLimit,
-        "java.lang.outofmemoryerror|system.outofmemoryexception|javascript heap out of memory|\
+        "java.lang.outofmemoryerror|system.outofmemoryexception|js heap out of memory|javascript heap out of memory|\
          reached heap limit|outofmemoryerror: java heap space|\
          outofmemoryerror: gc overhead limit exceeded|outofmemoryerror: metaspace|\
          outofmemoryerror: direct buffer memory|requested array size exceeds vm limit|\
