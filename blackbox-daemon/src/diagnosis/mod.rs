@@ -11,6 +11,7 @@ mod crash;
 mod exclude;
 mod exit;
 mod ground;
+mod hung;
 mod killed;
 mod memory;
 mod phrases;
@@ -68,6 +69,7 @@ pub fn explain(ground: &Ground<'_>) -> Diagnosis {
         _ => cluster::explain(ground),
     };
     let mut diagnosis = found.unwrap_or_else(Diagnosis::unknown);
+    hung::add(ground, &mut diagnosis);
     diagnosis.ruled_out = exclude::ruled_out(ground);
     diagnosis
 }

@@ -1,7 +1,8 @@
 //! The table of diagnoses: failed calls and last words in, why it died out. What deceives is here, too.
 
 use blackbox_daemon::record::{
-    CallCounts, Event, FailedCall, Gap, LossCause, Process, Record, Stream, Subject, Words,
+    CallCounts, Event, FailedCall, Gap, LastCall, LossCause, Process, Record, Stream, Subject,
+    Words,
 };
 use serde_json::Value;
 
@@ -311,4 +312,31 @@ fn a_late_error_is_in_the_folded_calls() {
     assert_eq!(calls[0]["argument"], "10.0.3.7:5432");
     assert_eq!(calls[0]["errno"], "ECONNREFUSED");
     assert_eq!(entries(&report, "syscall_failed").len(), 2);
+}
+
+#[test]
+fn where_the_threads_of_a_killed_process_waited_is_a_fact() {
+    let last = |tid, call: Option<&str>, ret| {
+        let number = |name: &str| name.parse::<syscalls::Sysno>().expect("a call").id();
+        let event = Event::LastCall(LastCall {
+            nr: call.map(|name| number(name).unsigned_abs()),
+            args: [5, 0, 0],
+            ret,
+            since: None,
+            compat: false,
+        });
+        about(Process { tid, ..victim() }, END - 1, event)
+    };
+    let mut killed = vec![
+        last(1, Some("futex"), -512),
+        last(2, Some("futex"), -512),
+        last(3, Some("read"), 100),
+    ];
+    let kill = signal(END - 2, killer(), SIGKILL, SI_USER);
+    killed.extend(death_by(victim(), END, kill));
+    let diagnosis = expect(&killed, "BBX-KILLED-BY-PROCESS", "proven");
+    let facts = list(&diagnosis["facts"]);
+    let told = facts.last().and_then(|fact| fact["text"].as_str());
+    let wanted = "2 of 3 threads were waiting in a call when the end came: 2 in futex";
+    assert_eq!(told, Some(wanted), "{facts:#?}");
 }
