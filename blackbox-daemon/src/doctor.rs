@@ -65,7 +65,8 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         ProcfsSampler::new(config.proc_root.clone()),
     ));
     if let Ok(found) = hierarchies {
-        findings.push(sampled("cgroup files", CgroupSampler::new(found)));
+        let cgroups = CgroupSampler::new(found, config.proc_root.clone());
+        findings.push(sampled("cgroup files", cgroups));
     }
     findings.push(pressure(&config.proc_root));
     if config.kubernetes == Kubernetes::On {

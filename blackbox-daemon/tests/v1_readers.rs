@@ -124,6 +124,7 @@ fn cgroup_events() -> Vec<Event> {
             kernel: Some(5),
             oom_kills: Some(6),
             limit_hits: Some(7),
+            ..MemoryUse::default()
         }),
         io: Some(IoCounters {
             read_bytes: 1,
@@ -136,6 +137,7 @@ fn cgroup_events() -> Vec<Event> {
             max: Some(2),
         }),
         pressure: Some(pressure()),
+        inner: false,
     };
     vec![
         Event::CgroupCreated {

@@ -12,6 +12,7 @@ use crate::config::{Config, Kubernetes};
 use crate::metrics::Metrics;
 use crate::record::{Health, SourceName};
 use crate::report::NodeInfo;
+use crate::sources::cgroup::killed::Looker;
 use crate::sources::cgroup::{CgroupSampler, Hierarchies};
 use crate::sources::ebpf::load::Programs;
 use crate::sources::ebpf::{Reader, hooks_health};
@@ -43,22 +44,29 @@ impl Sources {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let now = clock::boot_now();
         let mut orders = None;
-        match kernel {
-            Ok(mut programs) => {
+        match (kernel, hierarchies) {
+            (Ok(mut programs), Ok(found)) => {
                 metrics.read_programs(programs.take_descriptors());
                 let health = hooks_health(&programs.hooks);
-                match spawn_reader(&tasks, programs, stop.clone(), feed) {
-                    Ok(taker) => {
-                        orders = Some(taker);
-                        announce(SourceName::Ebpf, now, health, feed);
+                let (kills, looker) =
+                    Looker::new(found.clone(), config.proc_root.clone(), feed.clone());
+                tasks.spawn(looker.run(stop.clone()));
+                let (wishes, taken) = sync_channel(ORDERS);
+                let reader = Reader::new(programs, feed.clone(), (kills, taken));
+                let spawned = reader.and_then(|it| spawn_reader(&tasks, it, stop.clone(), feed));
+                let health = match spawned {
+                    Ok(()) => {
+                        orders = Some(wishes);
+                        health
                     }
-                    Err(error) => {
-                        let why = format!("its reader could not start: {error}");
-                        announce(SourceName::Ebpf, now, Health::Failed(why), feed);
-                    }
-                }
+                    Err(error) => Health::Failed(format!("its reader could not start: {error}")),
+                };
+                announce(SourceName::Ebpf, now, health, feed);
             }
-            Err(health) => announce(SourceName::Ebpf, now, health, feed),
+            (Ok(_), Err(error)) => {
+                announce(SourceName::Ebpf, now, Health::Failed(error.clone()), feed);
+            }
+            (Err(health), _) => announce(SourceName::Ebpf, now, health, feed),
         }
         let procfs = ProcfsSampler::new(config.proc_root.clone());
         tasks.spawn(sample_each(
@@ -69,7 +77,7 @@ impl Sources {
         ));
         match hierarchies {
             Ok(found) => {
-                let cgroups = CgroupSampler::new(found.clone());
+                let cgroups = CgroupSampler::new(found.clone(), config.proc_root.clone());
                 tasks.spawn(sample_each(
                     metrics.timed(cgroups),
                     config.interval,
@@ -137,12 +145,10 @@ fn kube(config: &Config, node: &NodeInfo) -> kube::Config {
 /// The ring reader has a thread of its own; the tracker waits for it through a channel it drops at its end.
 fn spawn_reader(
     tasks: &TaskTracker,
-    programs: Programs,
+    reader: Reader,
     stop: CancellationToken,
     feed: &Feed,
-) -> std::io::Result<SyncSender<Order>> {
-    let (orders, taken) = sync_channel(ORDERS);
-    let reader = Reader::new(programs, feed.clone(), taken)?;
+) -> std::io::Result<()> {
     let (done, ended) = tokio::sync::oneshot::channel::<()>();
     let feed = feed.clone();
     std::thread::Builder::new()
@@ -162,5 +168,5 @@ fn spawn_reader(
         // An error is the sender's end, which is what is waited for.
         ended.await.unwrap_or_default();
     });
-    Ok(orders)
+    Ok(())
 }

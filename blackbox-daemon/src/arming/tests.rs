@@ -76,10 +76,7 @@ impl Stage {
             current: 1000,
             max: Some(1000),
             anon: Some(anon),
-            file: None,
-            kernel: None,
-            oom_kills: None,
-            limit_hits: None,
+            ..MemoryUse::default()
         };
         let sample = CgroupSample {
             memory: Some(memory),

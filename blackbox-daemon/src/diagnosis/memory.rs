@@ -8,8 +8,7 @@ use crate::record::{BootTime, MemoryUse, RecordId};
 use crate::verdict::{Cause, Grade, Statement};
 use crate::words;
 
-/// From this share of the limit on it was near its end, per cent.
-const NEAR: u64 = 80;
+const NEAR: u64 = MemoryUse::NEAR;
 
 /// What ran out. `None`: it is not recorded which memory it was.
 pub(super) fn explain(ground: &Ground<'_>) -> Option<Diagnosis> {

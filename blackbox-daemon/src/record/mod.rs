@@ -31,7 +31,8 @@ pub use kube::{
 };
 pub use sample::{
     CgroupSample, CpuTimes, CpuUsage, DiskCounters, IoCounters, MemoryUse, NetworkCounters,
-    NodeCpu, NodeDisks, NodeLoad, NodeMemory, NodeNetwork, Pids, Pressure, Stall, Throttling,
+    NodeCpu, NodeDisks, NodeLoad, NodeMemory, NodeNetwork, Pids, Pressure, ProcessMemory, Resident,
+    Stall, Throttling,
 };
 pub use sidecar::{PodName, Reported, Severity, Submission, Telemetry, same_container};
 pub use subject::{CgroupId, Comm, Process, ProcessKey, Subject};
@@ -157,6 +158,8 @@ pub enum Event {
     NodePressure(Pressure),
     /// A cgroup's resources.
     Cgroup(Box<CgroupSample>),
+    /// The processes of a cgroup, by memory.
+    ProcessMemory(Box<ProcessMemory>),
     /// What a sidecar measured.
     Telemetry(Box<Telemetry>),
     /// An incident that a sidecar reported.
@@ -235,7 +238,7 @@ impl Event {
             | Self::NodeDisks(_)
             | Self::NodeLoad(_)
             | Self::NodePressure(_) => Class::NodeSample,
-            Self::Cgroup(_) => Class::CgroupSample,
+            Self::Cgroup(_) | Self::ProcessMemory(_) => Class::CgroupSample,
             Self::Telemetry(_) => Class::Telemetry,
             Self::Reported(_) => Class::Reported,
             Self::Pod(_) | Self::LoggedPod(_) => Class::Pod,

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{BootTime, Comm};
+
 /// Share of time busy since the previous sample, 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CpuUsage {
@@ -108,6 +110,8 @@ pub struct CgroupSample {
     pub io: Option<IoCounters>,
     pub pids: Option<Pids>,
     pub pressure: Option<Pressure>,
+    /// It has child cgroups, and what they use is part of this. Sampled for its memory limit: only `memory` is there.
+    pub inner: bool,
 }
 
 /// CPU time of a cgroup.
@@ -128,19 +132,77 @@ pub struct Throttling {
     pub throttled: u64,
 }
 
-/// Memory of a cgroup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Memory of a cgroup, what its children use included. The parts are those of `memory.stat`: of v2, or the `total_` rows
+/// of v1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUse {
     pub current: u64,
     /// `None`: no limit.
     pub max: Option<u64>,
+    /// Of processes: not backed by files.
     pub anon: Option<u64>,
+    /// Page cache, `shmem` included.
     pub file: Option<u64>,
+    /// Shared memory and tmpfs: counted with `file`, but cannot be dropped.
+    pub shmem: Option<u64>,
+    /// What can be dropped first: files not used lately, without `shmem`.
+    pub inactive_file: Option<u64>,
+    /// Of `file`, mapped by processes.
+    pub mapped: Option<u64>,
+    /// Of `file`, not yet written back.
+    pub dirty: Option<u64>,
+    /// The kernel's for it: stacks, page tables, `slab`.
     pub kernel: Option<u64>,
+    /// v2 only.
+    pub slab: Option<u64>,
+    /// Buffers of sockets; of v1 those of TCP.
+    pub sock: Option<u64>,
     /// Kills of the OOM killer in this cgroup itself (`memory.events.local` `oom_kill`, v1 `memory.oom_control`).
     pub oom_kills: Option<u64>,
     /// Times the limit was about to be exceeded (`memory.events.local` `max`, v1 `memory.failcnt`).
     pub limit_hits: Option<u64>,
+}
+
+impl MemoryUse {
+    /// From this share of its limit on a cgroup is near its end, per cent.
+    pub const NEAR: u64 = 80;
+
+    /// Whether what it uses and cannot drop at once is near its limit: the kubelet's working set. A cgroup that only has
+    /// files in its page cache always fills its limit, and is not near its end.
+    #[must_use]
+    pub fn is_near(&self) -> bool {
+        let held = self
+            .current
+            .saturating_sub(self.inactive_file.unwrap_or_default());
+        self.max
+            .is_some_and(|limit| held / Self::NEAR >= limit / 100)
+    }
+}
+
+/// The processes in a cgroup and below it, by resident memory. Only of a cgroup that is near its limit, or in which the
+/// OOM killer has just killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessMemory {
+    /// The largest, largest first; 32 at most.
+    pub largest: Vec<Resident>,
+    /// Those that were read and are not among them …
+    pub others: u32,
+    /// … and what these have together.
+    pub others_rss: u64,
+    /// Those that were not read, for there were too many.
+    pub unread: u32,
+}
+
+/// A process and its resident memory, from `/proc/PID/stat`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resident {
+    /// Thread group id in the initial pid namespace.
+    pub tgid: u32,
+    /// When it started, cut to a whole clock tick (10 ms): not its [`ProcessKey`](super::ProcessKey).
+    pub start: BootTime,
+    pub comm: Comm,
+    /// Files and shared memory included, which may be charged elsewhere.
+    pub rss: u64,
 }
 
 /// Block IO of a cgroup, all devices, cumulative.

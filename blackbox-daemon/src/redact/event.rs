@@ -54,6 +54,7 @@ impl Redactor {
             | Event::NodeLoad(_)
             | Event::NodePressure(_)
             | Event::Cgroup(_)
+            | Event::ProcessMemory(_)
             | Event::LoggedPod(_)
             | Event::KernelTally(_)
             | Event::Gap(_)

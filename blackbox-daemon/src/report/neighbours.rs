@@ -23,7 +23,7 @@ fn all(case: &Case) -> Vec<Neighbour> {
     let mut latest: HashMap<CgroupId, (RecordId, u64)> = HashMap::new();
     for (id, record) in case.slice.records(LaneName::Bulk) {
         if let (Event::Cgroup(sample), Some(cgroup)) = (&record.event, record.subject.cgroup())
-            && let Some(memory) = sample.memory
+            && let Some(memory) = sample.memory.filter(|_| !sample.inner)
         {
             latest.insert(cgroup, (id, memory.current));
         }

@@ -78,7 +78,9 @@ async fn keep_busy(stage: Arc<Stage>) {
     let sampling = sample_each(procfs, TICK, stage.feed.clone(), never.clone());
     tokio::spawn(sampling);
     if let Ok(found) = Hierarchies::discover(Path::new("/proc")) {
-        let cgroups = stage.metrics.timed(CgroupSampler::new(found));
+        let cgroups = stage
+            .metrics
+            .timed(CgroupSampler::new(found, "/proc".into()));
         tokio::spawn(sample_each(cgroups, TICK, stage.feed.clone(), never));
     }
     let now = blackbox_daemon::clock::boot_now();

@@ -31,7 +31,12 @@ pub(super) fn cgroup(made: &mut Made<'_>, sample: &CgroupSample) {
             ("container_memory_limit_bytes", memory.max),
             ("container_memory_anon_bytes", memory.anon),
             ("container_memory_file_bytes", memory.file),
+            ("container_memory_shmem_bytes", memory.shmem),
+            ("container_memory_mapped_bytes", memory.mapped),
+            ("container_memory_dirty_bytes", memory.dirty),
             ("container_memory_kernel_bytes", memory.kernel),
+            ("container_memory_slab_bytes", memory.slab),
+            ("container_memory_sock_bytes", memory.sock),
             ("container_memory_oom_kills", memory.oom_kills),
             ("container_memory_limit_hits", memory.limit_hits),
         ] {

@@ -102,7 +102,7 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
 /// The v1 type of a record that is told as a sentence.
 fn kind(event: &Event) -> EntryKind {
     match event {
-        Event::Oom(_) => EntryKind::Memory,
+        Event::Oom(_) | Event::ProcessMemory(_) => EntryKind::Memory,
         Event::Gap(_)
         | Event::Source(_)
         | Event::KernelTally(_)
@@ -125,6 +125,7 @@ fn name(event: &Event) -> &'static str {
         Event::Exit(_) => "process_exit",
         Event::Signal(_) => "signal",
         Event::Oom(_) => "oom_kill",
+        Event::ProcessMemory(_) => "process_memory",
         Event::CrashStack(_) => "crash_stack",
         Event::Words(_) => "last_words",
         Event::CgroupCreated { .. } => "cgroup_created",

@@ -6,7 +6,7 @@ mod kube;
 use std::time::Duration;
 
 use crate::identity::Names;
-use crate::record::{Event, Health, LastCall, Record};
+use crate::record::{Event, Health, LastCall, ProcessMemory, Record};
 use crate::words;
 
 /// One record in one sentence. Names that processes chose are as they chose them: print with care.
@@ -66,6 +66,7 @@ pub fn sentence(record: &Record, names: &Names) -> String {
                 who()
             )
         }
+        Event::ProcessMemory(processes) => memory(&who(), processes),
         Event::CrashStack(stack) => {
             let name = words::signal(stack.signal);
             format!(
@@ -157,6 +158,21 @@ fn last_call(last: &LastCall, who: &str) -> String {
             words::returned(last.ret)
         ),
     }
+}
+
+/// The largest three processes of a cgroup, and how many more there are.
+fn memory(place: &str, processes: &ProcessMemory) -> String {
+    let largest = processes.largest.iter().take(3);
+    let largest: Vec<String> = largest
+        .map(|one| {
+            let rss = words::bytes(one.rss);
+            format!("{} (pid {}) {rss}", one.comm, one.tgid)
+        })
+        .collect();
+    let more = processes.largest.len() - largest.len();
+    let more = more as u64 + u64::from(processes.others) + u64::from(processes.unread);
+    let most = largest.join(", ");
+    format!("resident memory in {place}: {most}; {more} more processes")
 }
 
 fn health(health: &Health) -> String {

@@ -1,50 +1,63 @@
 //! Containers (and any other cgroups), from the cgroup file systems.
 //!
-//! Each tick walks the watched hierarchy and makes one record of each leaf cgroup in which processes live.
+//! Each tick walks the watched hierarchy and makes one record of each leaf cgroup in which processes live, and one of
+//! each inner cgroup that has a memory limit, with its memory. Of a cgroup that is near its limit it makes another one of
+//! the processes inside; the OOM killer leaves no time for that (`killed` looks once more after a kill).
 //! A cgroup that is removed while it is read is an ordinary event: it gives a record of what was still there,
 //! or none.
 
 mod files;
 pub mod hierarchy;
+pub mod killed;
+mod resident;
 mod v1;
 mod v2;
 pub mod walk;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::Sampler;
-use crate::record::{BootTime, CgroupId, CgroupSample, Event, Health, Record, SourceName, Subject};
+use crate::record::{
+    BootTime, CgroupId, CgroupSample, Event, Health, MemoryUse, Record, SourceName, Subject,
+};
 use files::Files;
 pub use hierarchy::{Controller, Hierarchies, Mode};
+use resident::Look;
 pub use walk::{Found, Survey};
+
+/// Cgroups near their limit whose processes one tick looks at; the fullest first.
+const MOST_NEAR: usize = 16;
 
 /// Reads the cgroups of the watched hierarchy.
 #[derive(Debug)]
 pub struct CgroupSampler {
     hierarchies: Hierarchies,
+    proc_root: PathBuf,
     /// CPU usage (ns) at the previous tick, of the cgroups that were there.
     previous: HashMap<CgroupId, (BootTime, u64)>,
     health: Health,
 }
 
 impl CgroupSampler {
-    /// A sampler of these hierarchies. Reads nothing yet.
+    /// A sampler of these hierarchies, and of processes in the procfs mounted at `proc_root`. Reads nothing yet.
     #[must_use]
-    pub fn new(hierarchies: Hierarchies) -> Self {
+    pub fn new(hierarchies: Hierarchies, proc_root: PathBuf) -> Self {
         Self {
             hierarchies,
+            proc_root,
             previous: HashMap::new(),
             health: Health::Ok,
         }
     }
 
     fn read_all(&self, survey: &Survey, files: &mut Files) -> Vec<(CgroupId, CgroupSample)> {
-        survey
-            .found
-            .iter()
-            .filter(|found| found.leaf && found.path != "/")
-            .filter_map(|found| Some((found.id, self.read(found, files)?)))
-            .collect()
+        let cgroups = survey.found.iter().filter(|found| found.path != "/");
+        let read = |found: &Found| match found.leaf {
+            true => Some((found.id, self.read(found, files)?)),
+            false => Some((found.id, self.inner(found, files)?)),
+        };
+        cgroups.filter_map(read).collect()
     }
 
     /// `None`: nobody lives there, or it has been removed.
@@ -58,6 +71,51 @@ impl CgroupSampler {
                 .then(|| v1::read(files, &self.hierarchies, &found.path)),
         };
         sample.filter(|sample| *sample != CgroupSample::default())
+    }
+
+    /// The memory of a cgroup with children. `None`: it has no limit of its own, nobody lives below, or it is gone.
+    fn inner(&self, found: &Found, files: &mut Files) -> Option<CgroupSample> {
+        let directory = walk::directory(self.hierarchies.watched_root(), &found.path);
+        let memory = match self.hierarchies.mode() {
+            Mode::Unified => {
+                files.number(&directory, "memory.max")?;
+                v2::is_populated(files, &directory)
+                    .then(|| v2::memory(files, &directory))
+                    .flatten()
+            }
+            Mode::Memory => {
+                v1::limit(files, &directory).and_then(|_| v1::memory_use(files, &directory))
+            }
+        };
+        memory.map(|memory| CgroupSample {
+            memory: Some(memory),
+            inner: true,
+            ..CgroupSample::default()
+        })
+    }
+
+    /// The processes in the cgroups that are near their limits.
+    fn processes(
+        &self,
+        survey: &Survey,
+        samples: &[(CgroupId, CgroupSample)],
+        files: &mut Files,
+    ) -> Vec<(CgroupId, Event)> {
+        let near = samples.iter().filter_map(|(id, sample)| {
+            let memory = sample.memory.filter(MemoryUse::is_near)?;
+            let left = memory.max?.saturating_sub(memory.current);
+            Some((left, *id))
+        });
+        let mut near: Vec<_> = near.collect();
+        near.sort_unstable();
+        near.truncate(MOST_NEAR);
+        let mut look = Look::new(survey, self.hierarchies.watched_root(), &self.proc_root);
+        let looks = near.into_iter().filter_map(|(_, id)| {
+            let found = survey.found.iter().find(|found| found.id == id)?;
+            let processes = look.within(found, files)?;
+            Some((id, Event::ProcessMemory(Box::new(processes))))
+        });
+        looks.collect()
     }
 
     /// Fills the percentages in and remembers this tick instead of the previous one.
@@ -100,6 +158,7 @@ impl Sampler for CgroupSampler {
         let mut files = Files::default();
         let mut samples = self.read_all(&survey, &mut files);
         self.compare(at, &mut samples);
+        let processes = self.processes(&survey, &samples, &mut files);
         self.health = match files.take_failure() {
             Some(why) => Health::Degraded(why),
             None if survey.cut => Health::Degraded(format!(
@@ -110,12 +169,15 @@ impl Sampler for CgroupSampler {
             )),
             None => Health::Ok,
         };
-        let record = |(id, sample)| Record {
+        let record = |(id, event)| Record {
             at,
             subject: Subject::Cgroup(id),
-            event: Event::Cgroup(Box::new(sample)),
+            event,
         };
-        samples.into_iter().map(record).collect()
+        let samples = samples
+            .into_iter()
+            .map(|(id, sample)| (id, Event::Cgroup(Box::new(sample))));
+        samples.chain(processes).map(record).collect()
     }
 
     fn health(&self) -> Health {
@@ -136,7 +198,8 @@ mod tests {
     fn unified(root: &Path) -> CgroupSampler {
         let mounts = format!("25 23 0:23 / {} rw - cgroup2 cgroup2 rw\n", root.display());
         let proc = proc_with(&mounts, "0::/\n");
-        CgroupSampler::new(Hierarchies::discover(proc.path()).unwrap())
+        let hierarchies = Hierarchies::discover(proc.path()).unwrap();
+        CgroupSampler::new(hierarchies, root.join("proc"))
     }
 
     fn cgroup(root: &Path, path: &str, populated: u8, usage_usec: u64) {
@@ -182,6 +245,67 @@ mod tests {
             .collect();
         assert_eq!(subjects, [busy.map(|found| found.id)]);
         assert_eq!(sampler.health(), Health::Ok);
+    }
+
+    fn memory(root: &Path, path: &str, current: u64, limit: &str) {
+        let directory = root.join(path);
+        let stat = "anon 5\ninactive_file 100\n".to_owned();
+        for (name, text) in [
+            ("memory.current", format!("{current}\n")),
+            ("memory.max", format!("{limit}\n")),
+            ("memory.stat", stat),
+        ] {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+    }
+
+    #[test]
+    fn of_inner_cgroups_the_memory_of_those_with_a_limit() {
+        let root = tempfile::tempdir().unwrap();
+        cgroup(root.path(), "pod", 1, 9);
+        cgroup(root.path(), "pod/c", 1, 9);
+        cgroup(root.path(), "free/c", 1, 9);
+        cgroup(root.path(), "free", 1, 9);
+        memory(root.path(), "pod", 70, "1000");
+        memory(root.path(), "free", 70, "max");
+        let mut sampler = unified(root.path());
+        let records = sampler.sample(BootTime(SECOND));
+        let inner: Vec<_> = records
+            .iter()
+            .filter_map(|record| match &record.event {
+                Event::Cgroup(sample) if sample.inner => Some((**sample).clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(records.len(), 3);
+        assert_eq!(inner.len(), 1);
+        let used = inner[0].memory.map(|memory| (memory.current, memory.anon));
+        assert_eq!((used, inner[0].cpu), (Some((70, Some(5))), None));
+    }
+
+    #[test]
+    fn processes_are_looked_at_only_near_the_limit() {
+        let root = tempfile::tempdir().unwrap();
+        cgroup(root.path(), "c", 1, 9);
+        std::fs::write(root.path().join("c/cgroup.procs"), "7\n").unwrap();
+        let stat = format!(
+            "7 (a) S{} 1 0 250 0 3{}\n",
+            " 0".repeat(16),
+            " 0".repeat(28)
+        );
+        std::fs::create_dir_all(root.path().join("proc/7")).unwrap();
+        std::fs::write(root.path().join("proc/7/stat"), stat).unwrap();
+        let mut sampler = unified(root.path());
+        let mut looks = |current: u64, limit: &str| {
+            memory(root.path(), "c", current, limit);
+            let records = sampler.sample(BootTime(SECOND));
+            let looked = |record: &&Record| matches!(record.event, Event::ProcessMemory(_));
+            records.iter().filter(looked).count()
+        };
+        // 100 are files that can be dropped.
+        assert_eq!(looks(899, "1000"), 0);
+        assert_eq!(looks(900, "1000"), 1);
+        assert_eq!(looks(900, "max"), 0);
     }
 
     #[test]

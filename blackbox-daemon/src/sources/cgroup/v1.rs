@@ -44,6 +44,7 @@ pub(super) fn read(files: &mut Files, hierarchies: &Hierarchies, path: &str) -> 
             })
         }),
         pressure: None,
+        inner: false,
     }
 }
 
@@ -55,21 +56,32 @@ fn throttling(cpu: &str) -> Option<Throttling> {
     })
 }
 
-fn memory_use(files: &mut Files, memory: &Path) -> Option<MemoryUse> {
+/// The memory of the cgroup in this directory of the memory hierarchy.
+pub(super) fn memory_use(files: &mut Files, memory: &Path) -> Option<MemoryUse> {
     let current = files.number(memory, "memory.usage_in_bytes")?;
     let stat = files.text(memory, "memory.stat").unwrap_or_default();
     let oom = files.text(memory, "memory.oom_control").unwrap_or_default();
     Some(MemoryUse {
         current,
-        max: files
-            .number(memory, "memory.limit_in_bytes")
-            .filter(|&limit| limit < NO_LIMIT),
+        max: limit(files, memory),
         anon: keyed(&stat, "total_rss"),
         file: keyed(&stat, "total_cache"),
+        shmem: keyed(&stat, "total_shmem"),
+        inactive_file: keyed(&stat, "total_inactive_file"),
+        mapped: keyed(&stat, "total_mapped_file"),
+        dirty: keyed(&stat, "total_dirty"),
+        slab: None,
+        sock: files.number(memory, "memory.kmem.tcp.usage_in_bytes"),
         kernel: files.number(memory, "memory.kmem.usage_in_bytes"),
         oom_kills: keyed(&oom, "oom_kill"),
         limit_hits: files.number(memory, "memory.failcnt"),
     })
+}
+
+/// Its memory limit. `None`: it has none.
+pub(super) fn limit(files: &mut Files, memory: &Path) -> Option<u64> {
+    let limit = files.number(memory, "memory.limit_in_bytes");
+    limit.filter(|&limit| limit < NO_LIMIT)
 }
 
 fn io(files: &mut Files, blkio: &Path) -> Option<IoCounters> {
@@ -133,7 +145,8 @@ mod tests {
                 ("memory/a/c/memory.limit_in_bytes", "2000\n"),
                 (
                     "memory/a/c/memory.stat",
-                    "cache 1\nrss 2\ntotal_cache 300\ntotal_rss 600\n",
+                    "cache 1\nrss 2\nshmem 3\ntotal_cache 300\ntotal_rss 600\ntotal_shmem 50\ntotal_mapped_file 60\n\
+                     total_dirty 8\ntotal_inactive_anon 1\ntotal_inactive_file 40\n",
                 ),
                 (
                     "memory/a/c/memory.oom_control",
@@ -141,6 +154,7 @@ mod tests {
                 ),
                 ("memory/a/c/memory.failcnt", "11\n"),
                 ("memory/a/c/memory.kmem.usage_in_bytes", "100\n"),
+                ("memory/a/c/memory.kmem.tcp.usage_in_bytes", "7\n"),
                 ("pids/a/c/pids.current", "3\n"),
                 ("pids/a/c/pids.max", "100\n"),
                 (
@@ -170,7 +184,13 @@ mod tests {
                 max: Some(2000),
                 anon: Some(600),
                 file: Some(300),
+                shmem: Some(50),
+                inactive_file: Some(40),
+                mapped: Some(60),
+                dirty: Some(8),
                 kernel: Some(100),
+                slab: None,
+                sock: Some(7),
                 oom_kills: Some(1),
                 limit_hits: Some(11),
             }),
@@ -185,6 +205,7 @@ mod tests {
                 max: Some(100),
             }),
             pressure: None,
+            inner: false,
         };
         assert_eq!(sample, expected);
     }
@@ -207,12 +228,7 @@ mod tests {
         let sample = read(&mut files, &host, "/a");
         let memory = MemoryUse {
             current: 1000,
-            max: None,
-            anon: None,
-            file: None,
-            kernel: None,
-            oom_kills: None,
-            limit_hits: None,
+            ..MemoryUse::default()
         };
         let expected = CgroupSample {
             memory: Some(memory),

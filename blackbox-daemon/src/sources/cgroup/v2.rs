@@ -33,6 +33,7 @@ pub(super) fn read(files: &mut Files, directory: &Path) -> CgroupSample {
             max: files.number(directory, "pids.max"),
         }),
         pressure: pressures(files, directory),
+        inner: false,
     }
 }
 
@@ -44,7 +45,8 @@ fn throttling(cpu: &str) -> Option<Throttling> {
     })
 }
 
-fn memory(files: &mut Files, directory: &Path) -> Option<MemoryUse> {
+/// Its memory.
+pub(super) fn memory(files: &mut Files, directory: &Path) -> Option<MemoryUse> {
     let current = files.number(directory, "memory.current")?;
     let stat = files.text(directory, "memory.stat").unwrap_or_default();
     // `.local`: what happened in this cgroup itself, not below it. Since Linux 5.2.
@@ -56,7 +58,13 @@ fn memory(files: &mut Files, directory: &Path) -> Option<MemoryUse> {
         max: files.number(directory, "memory.max"),
         anon: keyed(&stat, "anon"),
         file: keyed(&stat, "file"),
+        shmem: keyed(&stat, "shmem"),
+        inactive_file: keyed(&stat, "inactive_file"),
+        mapped: keyed(&stat, "file_mapped"),
+        dirty: keyed(&stat, "file_dirty"),
         kernel: keyed(&stat, "kernel"),
+        slab: keyed(&stat, "slab"),
+        sock: keyed(&stat, "sock"),
         oom_kills: keyed(&events, "oom_kill"),
         limit_hits: keyed(&events, "max"),
     })
@@ -117,7 +125,8 @@ mod tests {
             ("memory.max", "2000\n"),
             (
                 "memory.stat",
-                "anon 600\nfile 300\nkernel 100\nkernel_stack 9\n",
+                "anon 600\nfile 300\nkernel 100\nkernel_stack 9\nsock 7\nshmem 50\nfile_mapped 60\nfile_dirty 8\n\
+                 inactive_anon 1\ninactive_file 40\nslab_reclaimable 11\nslab 20\n",
             ),
             (
                 "memory.events.local",
@@ -150,7 +159,13 @@ mod tests {
             max: Some(2000),
             anon: Some(600),
             file: Some(300),
+            shmem: Some(50),
+            inactive_file: Some(40),
+            mapped: Some(60),
+            dirty: Some(8),
             kernel: Some(100),
+            slab: Some(20),
+            sock: Some(7),
             oom_kills: Some(1),
             limit_hits: Some(11),
         };

@@ -32,6 +32,7 @@ use self::tail::Tails;
 use self::wakes::Wakes;
 use self::words::Heard;
 use super::Feed;
+use super::cgroup::killed::Kills;
 use super::feed::BATCH;
 use crate::arming::Order;
 use crate::clock;
@@ -55,14 +56,19 @@ pub struct Reader {
     wakes: Wakes,
     page: u64,
     orders: Receiver<Order>,
+    kills: Kills,
 }
 
 impl Reader {
-    /// A reader of these programs' rings.
+    /// A reader of these programs' rings, which tells `kills` of OOM kills and takes orders to arm containers.
     ///
     /// # Errors
     /// When the kernel has no descriptor left to wait with.
-    pub fn new(programs: Programs, feed: Feed, orders: Receiver<Order>) -> std::io::Result<Self> {
+    pub fn new(
+        programs: Programs,
+        feed: Feed,
+        (kills, orders): (Kills, Receiver<Order>),
+    ) -> std::io::Result<Self> {
         Ok(Self {
             wakes: Wakes::new(&programs.crit, &programs.bulk)?,
             page: rustix::param::page_size() as u64,
@@ -71,6 +77,7 @@ impl Reader {
             programs,
             feed,
             orders,
+            kills,
         })
     }
 
@@ -117,6 +124,7 @@ impl Reader {
             sequences,
             counts,
             page,
+            kills,
             ..
         } = self;
         let mut crit = Lane {
@@ -127,6 +135,7 @@ impl Reader {
             heard: &mut programs.heard,
             tails: &mut programs.tails,
             page: *page,
+            kills,
         };
         loop {
             match crit.take(&mut programs.crit) {
@@ -151,6 +160,7 @@ impl Reader {
             heard: &mut programs.heard,
             tails: &mut programs.tails,
             page: *page,
+            kills,
         };
         for _ in 0..BULK_BATCHES_PER_TURN {
             match bulk.take(&mut programs.bulk) {
@@ -230,6 +240,7 @@ struct Lane<'a> {
     heard: &'a mut Heard,
     tails: &'a mut Tails,
     page: u64,
+    kills: &'a Kills,
 }
 
 impl Lane<'_> {
@@ -245,6 +256,9 @@ impl Lane<'_> {
                 Some(decoded) => {
                     self.sequences.note(decoded.kind, decoded.cpu, decoded.seq);
                     self.counts.note(&decoded.record);
+                    if let Event::Oom(oom) = &decoded.record.event {
+                        self.kills.tell(oom);
+                    }
                     // What was said before the end comes before it.
                     batch.append(&mut self.heard.at_death(&decoded.record));
                     batch.extend(self.tails.at_death(&decoded.record));
