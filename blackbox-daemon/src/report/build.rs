@@ -12,7 +12,7 @@ use super::completeness::{self, Unread};
 use super::sentence::sentence;
 use super::{
     Entry, Evidence, LastWords, Report, SCHEMA, calls, entries, head, history, last_calls,
-    neighbours, tail,
+    neighbours, oom_ledger, tail,
 };
 use crate::diagnosis::{self, Ground};
 use crate::identity::Place;
@@ -96,6 +96,7 @@ pub fn build(case: &Case) -> Report {
         stack: case.stack.clone(),
         history: history::rows(case, &cast.containers),
         log: case.log.as_ref().and_then(|log| log.as_ref().ok().cloned()),
+        oom_ledger: oom_ledger::of(case, (scene.as_ref(), &verdict), &bulk),
         neighbours: neighbours::of(case, verdict.cause),
         containers: cast.containers,
         telemetry: telemetry.into_iter().map(|(_, entry)| entry).collect(),

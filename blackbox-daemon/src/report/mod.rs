@@ -18,6 +18,7 @@ mod last_calls;
 pub mod ledger;
 mod left;
 mod neighbours;
+mod oom_ledger;
 pub mod schema;
 pub mod sentence;
 mod summary;
@@ -38,6 +39,7 @@ use crate::verdict::Verdict;
 pub use entry::{Entry, EntryKind, EntrySource};
 pub use last_calls::LastCalls;
 pub use left::{FoundBy, Frame, LastWords, LogLine, LogTail, Stack};
+pub use oom_ledger::{LedgerLevel, LedgerParts, LedgerProcess, OomLedger};
 pub use summary::{Finished, Summary};
 pub use tail::{Tail, TailRow};
 
@@ -80,6 +82,9 @@ pub struct Report {
     /// The stack of the thread that faulted or aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<Stack>,
+    /// Where the memory was, when the OOM killer killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_ledger: Option<OomLedger>,
     /// Where the node's memory was, when it was the node that ran short: pods by what they used above their requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<Neighbour>,

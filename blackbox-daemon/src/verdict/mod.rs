@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 
 use crate::record::{Exit, RecordId, Signal};
 use crate::words;
+pub(crate) use oom::Kill;
 pub use scene::Scene;
 
 const SIGABRT: u32 = 6;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use blackbox_common::memory::LEVELS;
 
 use super::{Cause, Grade, Scene, Verdict};
-use crate::record::{Event, Exit, MemoryLevel, Oom, RecordId};
+use crate::record::{BootTime, CgroupId, Event, Exit, MemoryLevel, Oom, RecordId};
 use crate::words;
 
 const SIGKILL: u32 = 9;
@@ -52,6 +52,45 @@ fn shortage<'a>(scene: &Scene<'_>, (id, oom): (RecordId, &'a Oom)) -> Shortage<'
     let asked_for = oom.allocator.comm.to_string().starts_with(KERNEL_WORKER);
     let sure = possible().next().is_none() && every_level && !asked_for;
     Shortage::Node(if sure { Grade::Proven } else { Grade::Likely })
+}
+
+/// One OOM kill, by the kernel's record of it.
+pub(crate) struct Kill<'a> {
+    pub(crate) id: RecordId,
+    pub(crate) at: BootTime,
+    pub(crate) oom: &'a Oom,
+    /// The cgroup whose limit was hit. `None`: the node had run out.
+    pub(crate) hit: Option<CgroupId>,
+}
+
+impl<'a> Kill<'a> {
+    /// The kill that a verdict rests on. `None`: it is another death, or nothing above the victim is recorded.
+    pub(crate) fn of(scene: &'a Scene<'_>, verdict: &Verdict) -> Option<Self> {
+        let (id, oom) = scene.oom().filter(|(_, oom)| !oom.levels.is_empty())?;
+        let hit = match verdict.cause {
+            Cause::MemoryLimit | Cause::NodeOom => match shortage(scene, (id, oom)) {
+                Shortage::Limit(level, _) => Some(level.cgroup),
+                Shortage::Node(_) => None,
+            },
+            _ => return None,
+        };
+        let (_, record) = scene.records.iter().find(|(other, _)| *other == id)?;
+        Some(Self {
+            id,
+            at: record.at,
+            oom,
+            hit,
+        })
+    }
+
+    /// The levels from the victim's own up to the one that was hit; all, if none was.
+    pub(crate) fn line(&self) -> impl DoubleEndedIterator<Item = &'a MemoryLevel> {
+        let levels = &self.oom.levels;
+        let is_hit = |level: &MemoryLevel| self.hit == Some(level.cgroup);
+        let last = levels.iter().position(is_hit);
+        let count = last.map_or(levels.len(), |last| last + 1);
+        levels[..count].iter()
+    }
 }
 
 /// Whether another kill shortly before found this cgroup at its limit.

@@ -1,6 +1,6 @@
 //! Out of memory, told from what only looks like it.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 use xtask::stage::Cgroup;
 
@@ -30,6 +30,69 @@ fn the_victim_and_the_allocating_process_can_differ() -> Result<()> {
         small.end()?;
         assert_killed_for(&lab.report(victim)?, allocator, &cgroup);
     }
+    Ok(())
+}
+
+/// Memory is used up within milliseconds, and still both processes are told: the victim by the kernel's own record, the
+/// other one by the look right after the kill.
+#[test]
+fn the_ledger_shows_who_had_the_memory() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let cgroup = lab::cgroup("ledger")?;
+    cgroup.set_memory_limit(96 * MIB)?;
+    let mut large = Life::start(&cgroup, VICTIM, &["hold", "64"])?;
+    large.wait_for_word("holding")?;
+    let mut small = Life::start(&cgroup, VICTIM, &["hold", "8"])?;
+    small.wait_for_word("holding")?;
+    let last = Life::start(&cgroup, VICTIM, &["oom"])?;
+    let (victim, other) = (large.pid(), small.pid());
+    large.end()?;
+    let report = lab.report(victim)?;
+    drop((small, last));
+
+    let ledger = &report["oom_ledger"];
+    let levels = ledger["levels"].as_array().context("no levels")?;
+    let full = levels.last().context("no level")?;
+    assert_eq!(full["hit"], true, "{ledger:#}");
+    assert_eq!(full["limit_bytes"], 96 * MIB);
+    assert_eq!(full["cgroup_path"], cgroup.path().as_str());
+    // `oom` waits for a second before it allocates: a sample saw what was held by then.
+    let anon = full["parts"]["anon_bytes"].as_u64().unwrap_or(0);
+    assert!(anon >= 64 * MIB, "{ledger:#}");
+    let rss = |pid: u32| {
+        let rows = ledger["processes"].as_array().into_iter().flatten();
+        let mut rows = rows.filter(|row| row["pid"] == pid);
+        rows.next().and_then(|row| row["rss_bytes"].as_u64())
+    };
+    let near = |told: Option<u64>, held: u64| {
+        told.is_some_and(|told| told >= held * 3 / 4 && told <= held * 5 / 4 + 4 * MIB)
+    };
+    assert!(near(rss(victim), 64 * MIB), "{ledger:#}");
+    assert!(near(rss(other), 8 * MIB), "{ledger:#}");
+    assert_eq!(ledger["processes"][0]["pid"], victim, "{ledger:#}");
+    assert_eq!(ledger["processes"][0]["victim"], true);
+    Ok(())
+}
+
+/// Whoever is near the limit is looked at before there is any kill.
+#[test]
+fn what_is_near_its_limit_is_looked_into() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let cgroup = lab::cgroup("near")?;
+    cgroup.set_memory_limit(80 * MIB)?;
+    let mut near = Life::start(&cgroup, VICTIM, &["hold", "70"])?;
+    near.wait_for_word("holding")?;
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    let pid = near.kill()?;
+    let report = lab.report(pid)?;
+    let looks = lab::entries(&report, &cgroup, "process_memory");
+    let said = looks
+        .first()
+        .map_or(String::new(), |it| it["value"].to_string());
+    assert!(
+        said.contains(&format!("{VICTIM_COMM} (pid {pid}) 7")),
+        "{said} {looks:#?}"
+    );
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod diagnosis;
 mod formats;
 mod incidents;
 mod kube;
+mod oom_ledger;
 mod pods;
 mod sidecars;
 mod slices;

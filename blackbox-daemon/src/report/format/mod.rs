@@ -8,6 +8,7 @@ mod csv;
 mod json;
 mod line;
 mod markdown;
+mod memory;
 mod next;
 mod quote;
 mod text;

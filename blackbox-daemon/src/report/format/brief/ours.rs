@@ -7,6 +7,7 @@ use super::page::Page;
 use super::section::Section;
 use crate::record::RecordId;
 use crate::report::format::line::{statements, trouble};
+use crate::report::format::memory::summary;
 use crate::report::format::next::commands;
 use crate::report::{Report, Role};
 use crate::verdict::Statement;
@@ -39,6 +40,16 @@ pub(super) fn diagnosis(page: &mut Page, report: &Report) {
     page.say((Section::Diagnosis, 1), &before, &diagnosis.summary, "");
     for (index, fact) in diagnosis.facts.iter().enumerate() {
         statement(page, (Section::Diagnosis, 20 + index), fact);
+    }
+    if let Some(ledger) = &report.oom_ledger
+        && let Some(text) = summary(ledger)
+    {
+        let parts = ledger.full().and_then(|full| full.parts.as_ref());
+        let processes = ledger.processes.iter().take(3).map(|it| it.id);
+        let mut ids: Vec<_> = parts.map(|it| it.id).into_iter().chain(processes).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        page.say((Section::Diagnosis, 21), "- memory: ", &text, &cites(&ids));
     }
     for (index, row) in diagnosis.ruled_out.iter().enumerate() {
         let (before, because) = (format!("- not {}: ", row.code), &row.because);

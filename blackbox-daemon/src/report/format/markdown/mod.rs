@@ -10,6 +10,7 @@
 mod basis;
 mod crash;
 mod head;
+mod memory;
 mod missing;
 mod said;
 mod timeline;
@@ -30,6 +31,9 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     head::diagnosis(out, &report.diagnosis)?;
     basis::why(out, report)?;
     basis::evidence(out, report)?;
+    if let Some(ledger) = &report.oom_ledger {
+        memory::ledger(out, ledger)?;
+    }
     basis::neighbours(out, report)?;
     crash::failed_calls(out, report)?;
     crash::last_calls(out, &report.last_calls)?;

@@ -43,6 +43,20 @@ fast). (See docs/causes/BBX-OOM-LIMIT.md.)
 
 - `r14` at 2026-03-04 05:06:07.891: the OOM killer chose java (4711)
 
+## Memory at the kill
+
+| level | usage | limit | anon | file | shmem | kernel | sampled |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |
+| container 3f2a91b0c4d5, its limit was hit `r14` | 512.0 MiB | 512.0 MiB | 480.0 MiB | 16.0 MiB | 0 B | 4.0 MiB | \
+500.0 ms before the kill `r12` |
+
+| process | pid | resident | share | when |
+| --- | ---: | ---: | ---: | --- |
+| java | 4711 | 490.0 MiB | 95 % | victim, at the kill `r14` |
+| sh | 4700 | 1.0 MiB | 0 % | 3.0 ms after the kill `r12` |
+
+(7 more, 3.0 MiB together as far as they were read.)
+
 ## Neighbours
 
 - pod prod/hog used 96.0 MiB of memory, requests 32.0 MiB `r12`

@@ -63,6 +63,11 @@ pub(in crate::report) fn poison(report: &mut Report, evil: &str) {
         (frame.function, frame.source, frame.module) = (text(), text(), text());
         evil.clone_into(&mut stack.notes[0]);
     }
+    if let Some(ledger) = &mut report.oom_ledger {
+        evil.clone_into(&mut ledger.levels[0].name);
+        ledger.levels[0].cgroup_path = text();
+        evil.clone_into(&mut ledger.processes[0].comm);
+    }
     if let Some(log) = &mut report.log {
         let line = &mut log.lines[0];
         for place in [&mut log.path, &mut line.text, &mut line.stream] {

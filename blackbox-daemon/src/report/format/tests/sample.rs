@@ -10,8 +10,8 @@ use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::report::{
     ClassCount, Completeness, ContainerInfo, Entry, EntryKind, EntrySource, Evidence, FailedCalls,
     FoundBy, Frame, GapCount, HistoryRow, IncidentKind, IncidentSummary, LastCalls, LastWords,
-    LogLine, LogTail, Neighbour, NodeInfo, PodInfo, Report, Role, SCHEMA, Severity, SourceLine,
-    Stack, Tail, TailRow,
+    LedgerLevel, LedgerParts, LedgerProcess, LogLine, LogTail, Neighbour, NodeInfo, OomLedger,
+    PodInfo, Report, Role, SCHEMA, Severity, SourceLine, Stack, Tail, TailRow,
 };
 use crate::verdict::{Cause, Grade, Statement, Verdict};
 
@@ -146,6 +146,7 @@ pub(crate) fn sample_report() -> Report {
                 },
             ],
         }),
+        oom_ledger: Some(ledger()),
         neighbours: vec![Neighbour {
             namespace: "prod".to_owned(),
             pod: "hog".to_owned(),
@@ -165,6 +166,55 @@ pub(crate) fn sample_report() -> Report {
             },
         ],
         generated_at: at("2026-03-04T05:06:09Z"),
+    }
+}
+
+fn ledger() -> OomLedger {
+    OomLedger {
+        killed_at: at("2026-03-04T05:06:07.891Z"),
+        levels: vec![LedgerLevel {
+            name: "container 3f2a91b0c4d5".to_owned(),
+            cgroup_id: 77,
+            cgroup_path: None,
+            usage_bytes: 512 << 20,
+            limit_bytes: Some(512 << 20),
+            hit: true,
+            oom_group: false,
+            id: RecordId(14),
+            parts: Some(LedgerParts {
+                id: RecordId(12),
+                timestamp: at("2026-03-04T05:06:07.391Z"),
+                current_bytes: 500 << 20,
+                anon_bytes: Some(480 << 20),
+                file_bytes: Some(16 << 20),
+                shmem_bytes: Some(0),
+                mapped_bytes: None,
+                dirty_bytes: None,
+                kernel_bytes: Some(4 << 20),
+                slab_bytes: None,
+                sock_bytes: None,
+            }),
+        }],
+        processes: vec![
+            LedgerProcess {
+                pid: 4711,
+                comm: "java".to_owned(),
+                rss_bytes: 490 << 20,
+                victim: true,
+                id: RecordId(14),
+                timestamp: at("2026-03-04T05:06:07.891Z"),
+            },
+            LedgerProcess {
+                pid: 4700,
+                comm: "sh".to_owned(),
+                rss_bytes: 1 << 20,
+                victim: false,
+                id: RecordId(12),
+                timestamp: at("2026-03-04T05:06:07.894Z"),
+            },
+        ],
+        others: Some(7),
+        others_rss_bytes: Some(3 << 20),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::TIME;
 use super::harmless::{Cell, Line, Start};
+use super::{TIME, memory};
 use crate::report::{LogTail, Report, Stack};
 use crate::words;
 
@@ -25,6 +25,9 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for row in &report.evidence {
         let (time, what) = (row.timestamp.strftime(TIME), Cell(&row.what));
         writeln!(out, "EVIDENCE: {} | {time} | {what}", row.id)?;
+    }
+    if let Some(ledger) = &report.oom_ledger {
+        memory::write(out, ledger)?;
     }
     calls(out, report)?;
     last_calls(out, report)?;

@@ -11,6 +11,7 @@
 mod evidence;
 mod harmless;
 mod head;
+mod memory;
 mod missing;
 #[cfg(test)]
 mod tests;

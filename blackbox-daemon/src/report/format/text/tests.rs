@@ -34,6 +34,11 @@ FACT: [proven] the OOM killer chose java (4711) [r14]
 TRY: Compare the limit with what it needs: raise the limit, or find what grows (the memory samples show how fast). \
 (docs/causes/BBX-OOM-LIMIT.md)
 EVIDENCE: r14 | 2026-03-04 05:06:07.891 | the OOM killer chose java (4711)
+MEMORY: container 3f2a91b0c4d5 | 512.0 MiB of 512.0 MiB, its limit was hit [r14] | 500.0 ms before the kill \
+500.0 MiB: anon 480.0 MiB, file 16.0 MiB, shmem 0 B, kernel 4.0 MiB [r12]
+PROCESS: java (4711) | 490.0 MiB, 95 % | victim, at the kill [r14]
+PROCESS: sh (4700) | 1.0 MiB, 0 % | 3.0 ms after the kill [r12]
+PROCESS: 7 more, 3.0 MiB together as far as they were read
 CALLS: connect 10.0.3.7:5432 → ECONNREFUSED × 41, last at 2026-03-04 05:06:07.000
 THREAD: r15 | 3 threads, one of them worker (4713): waiting in futex(0x7f10, 0x80, 0x2)
 TAIL: the last 41 of 977 calls while every call was kept
@@ -102,6 +107,10 @@ fn hostile_names_forge_no_line_and_no_column() {
     report.incident.kind = IncidentKind::Reported(evil.to_owned());
     report.history[0].end = evil.to_owned();
     report.neighbours[0].pod = evil.to_owned();
+    if let Some(ledger) = &mut report.oom_ledger {
+        ledger.levels[0].name = evil.to_owned();
+        ledger.processes[0].comm = evil.to_owned();
+    }
     if let Some(log) = &mut report.log {
         log.path = evil.to_owned();
         log.lines[0].text = evil.to_owned();
