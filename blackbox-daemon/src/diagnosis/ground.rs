@@ -21,7 +21,7 @@ pub struct Ground<'a> {
     pub subjects: &'a BTreeSet<CgroupId>,
     /// The decisive records of the slice …
     pub decisive: &'a [(RecordId, Record)],
-    /// … and the bulk records that concern it, both in order of arrival.
+    /// … and of the bulk records that concern it the samples of cgroups and the failed calls, each in order of arrival.
     pub bulk: &'a [(RecordId, Record)],
     /// The failed calls among these, in order of time.
     pub calls: &'a [Failed<'a>],

@@ -1,18 +1,19 @@
-//! From a case to a report: decode the slice, decide, select what concerns the death, state what is missing.
+//! From a case to a report: read the slice, decide, select what concerns the death, state what is missing.
 //!
 //! Pure: no clock, no IO. The same case gives the same report, byte for byte.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::case::Case;
 use super::cast::Cast;
 use super::completeness::{self, Unread};
+use super::selection::Selection;
 use super::sentence::sentence;
 use super::{
-    Entry, Evidence, LastWords, Report, SCHEMA, calls, entries, head, history, last_calls,
-    neighbours, oom_ledger, tail,
+    Evidence, LastWords, Report, SCHEMA, calls, head, history, last_calls, neighbours, oom_ledger,
+    tail,
 };
 use crate::diagnosis::{self, Ground};
 use crate::identity::Place;
@@ -27,10 +28,7 @@ use crate::verdict::reported::Claim;
 use crate::verdict::{self, Scene, Verdict};
 use crate::words;
 
-/// Most records of failed calls in one report; beyond, the newest are kept and a note says so.
-const MAX_CALLS: usize = 20_000;
-
-/// Makes the report.
+/// Makes the report. Its telemetry is only selected; entries are made when it is written.
 #[must_use]
 pub fn build(case: &Case) -> Report {
     let mut records = case.slice.records(LaneName::Decisive);
@@ -44,14 +42,14 @@ pub fn build(case: &Case) -> Report {
         cast,
         scene,
     } = decide(case, &decisive, &unread);
-    let bulk = bulk(case, &cast, &mut unread);
-    let calls = calls::failed(&bulk);
+    let selection = Selection::of_bulk(case, &cast, &mut unread);
+    let calls = calls::failed(&selection.weighed);
     let diagnosis = diagnosis::explain(&Ground {
         verdict: &verdict,
         scene: scene.as_ref(),
         subjects: &cast.subjects,
         decisive: &decisive,
-        bulk: &bulk,
+        bulk: &selection.weighed,
         calls: &calls,
         calls_whole: completeness::calls_are_whole(case, &decisive, &unread, &cast),
         stack: case.stack.as_ref(),
@@ -63,32 +61,24 @@ pub fn build(case: &Case) -> Report {
         .into_iter()
         .chain(diagnosis.cited())
         .collect();
-    let mut telemetry: Vec<(u64, Entry)> = Vec::new();
-    for (id, record) in decisive.iter().chain(&bulk) {
-        let wanted = cited.contains(id) || cast.concerns(record);
-        if wanted {
-            let made = entries::project(*id, record, &case.names, case.wall);
-            telemetry.extend(made.into_iter().map(|entry| (record.at.0, entry)));
-        }
-    }
-    telemetry.sort_by_key(|(at, entry)| (*at, entry.id));
+    let weighed = || decisive.iter().chain(&selection.weighed);
+    let tail = tail::Fold::of(
+        weighed().filter(|(_, record)| cast.concerns(record)),
+        case.wall,
+    );
+    let oom_ledger = oom_ledger::of(case, (scene.as_ref(), &verdict), &selection.weighed);
     Report {
         schema: SCHEMA.into(),
         incident: head::summary(case, &decisive, &verdict, &cast),
         evidence: evidence(case, &decisive, &cited),
         failed_calls: calls::folded(&calls, &cited, case.wall),
+        telemetry: selection.telemetry(case, &cast, &cited),
         completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),
         pod: cast.pod(&case.names),
         diagnosis,
         last_words: last_words(case, &decisive, &cast),
-        tail: tail::Fold::of(
-            decisive
-                .iter()
-                .chain(&bulk)
-                .filter(|(_, record)| cast.concerns(record)),
-            case.wall,
-        ),
+        tail,
         last_calls: last_calls::rows(
             decisive.iter().filter(|(_, record)| cast.concerns(record)),
             case.wall,
@@ -96,10 +86,9 @@ pub fn build(case: &Case) -> Report {
         stack: case.stack.clone(),
         history: history::rows(case, &cast.containers),
         log: case.log.as_ref().and_then(|log| log.as_ref().ok().cloned()),
-        oom_ledger: oom_ledger::of(case, (scene.as_ref(), &verdict), &bulk),
+        oom_ledger,
         neighbours: neighbours::of(case, verdict.cause),
         containers: cast.containers,
-        telemetry: telemetry.into_iter().map(|(_, entry)| entry).collect(),
         generated_at: case.wall.wall(case.closed),
         verdict,
     }
@@ -228,33 +217,6 @@ fn word<'a>(
         container,
         id,
     }
-}
-
-/// Bulk records that concern the death.
-fn bulk(case: &Case, cast: &Cast, unread: &mut Unread) -> Vec<(RecordId, Record)> {
-    let mut kept = Vec::new();
-    let mut calls = VecDeque::new();
-    let mut records = case.slice.records(LaneName::Bulk);
-    for (id, record) in records.by_ref() {
-        if !cast.concerns(&record) {
-            continue;
-        }
-        if let Event::CallCounts(counts) = &record.event {
-            unread.own_calls_lost += counts.throttled + counts.ring_full;
-        }
-        if matches!(record.event, Event::FailedCall(_)) {
-            if calls.len() == MAX_CALLS {
-                calls.pop_front();
-                unread.calls_left_out += 1;
-            }
-            calls.push_back((id, record));
-        } else {
-            kept.push((id, record));
-        }
-    }
-    unread.bulk = records.malformed();
-    kept.extend(calls);
-    kept
 }
 
 /// What the subject's processes wrote, oldest first.

@@ -1,7 +1,7 @@
 //! A report: what one incident was, who or what caused it and how sure that is, the evidence, and what may be
 //! missing. Made off the recorder's loop, from values only; the same records give the same bytes.
 //!
-//! Top-level keys `incident`, `telemetry` and `generated_at` are those of v1; the others are ours.
+//! Its head is small and in memory; its telemetry is made while it is read. Top-level keys `incident`, `telemetry` and `generated_at` are those of v1; the others are ours.
 
 pub mod build;
 pub mod calls;
@@ -20,9 +20,11 @@ mod left;
 mod neighbours;
 mod oom_ledger;
 pub mod schema;
+mod selection;
 pub mod sentence;
 mod summary;
 mod tail;
+mod telemetry;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -42,6 +44,7 @@ pub use left::{FoundBy, Frame, LastWords, LogLine, LogTail, Stack};
 pub use oom_ledger::{LedgerLevel, LedgerParts, LedgerProcess, OomLedger};
 pub use summary::{Finished, Summary};
 pub use tail::{Tail, TailRow};
+pub use telemetry::Telemetry;
 
 /// The `schema` of every report this version writes.
 pub const SCHEMA: &str = "blackbox.report/1";
@@ -89,7 +92,8 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<Neighbour>,
     /// The slice of the window, as v1 entries, by time.
-    pub telemetry: Vec<Entry>,
+    #[schema(value_type = Vec<Entry>)]
+    pub telemetry: Telemetry,
     pub generated_at: Timestamp,
 }
 

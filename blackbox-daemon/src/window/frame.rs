@@ -81,6 +81,11 @@ impl<'a> Frames<'a> {
             rest: bytes,
         }
     }
+
+    /// Bytes that are still to be read.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
 }
 
 impl<'a> Iterator for Frames<'a> {

@@ -42,7 +42,7 @@ pub use lane::LaneStats;
 use lane::{Lane, Limits};
 use segment::Open;
 pub use segment::{ByClass, Sealed, SegmentIndex};
-pub use slice::{Records, Slice};
+pub use slice::{Place, Records, Slice};
 
 /// How much the window holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -97,6 +97,12 @@ impl Sealed {
     pub(super) fn frames(&self) -> Frames<'_> {
         Frames::new(self.index.first_id, &self.bytes)
     }
+
+    /// Its frames from the one at `offset` on.
+    pub(super) fn frames_from(&self, offset: u32) -> Option<Frames<'_>> {
+        let bytes = self.bytes.get(offset as usize..)?;
+        Some(Frames::new(self.index.first_id, bytes))
+    }
 }
 
 /// A sealed segment as its lane holds it, with what its eviction needs to know.

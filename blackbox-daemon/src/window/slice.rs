@@ -1,9 +1,12 @@
 //! A slice: the part of the window that a report is made from.
 //!
 //! Made by the window from clones of sealed segments, so it costs O(segments), copies no record and stays as
-//! it was whatever the window does afterwards. Records are decoded when they are read, on the reader's thread.
+//! it was whatever the window does afterwards. Records are decoded when they are read, on the reader's thread: in order
+//! of arrival, lane by lane, or one by one at their places. So whoever wants them in order of time sorts places.
 
 use std::collections::HashMap;
+use std::iter::Zip;
+use std::ops::RangeFrom;
 
 use super::frame::{Frames, decode};
 use super::segment::{ByClass, Sealed};
@@ -35,20 +38,48 @@ pub struct Slice {
     pub evicted: ByClass,
 }
 
+/// Where a record of a slice lies. Places are in order of time, those of one instant in order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Time of the record.
+    pub at: BootTime,
+    pub id: RecordId,
+    /// Counted over both lanes: the decisive segments, then the bulk segments.
+    segment: u32,
+    /// Of its frame in the segment, bytes.
+    offset: u32,
+}
+
 impl Slice {
     /// The records of one lane, in order of arrival, decoded as they are asked for.
     #[must_use]
     pub fn records(&self, lane: LaneName) -> Records<'_> {
-        let segments = match lane {
-            LaneName::Decisive => &self.decisive,
-            LaneName::Bulk => &self.bulk,
+        let (before, segments) = match lane {
+            LaneName::Decisive => (0, &self.decisive),
+            LaneName::Bulk => (self.decisive.len(), &self.bulk),
         };
         Records {
             slice: self,
-            segments: segments.iter(),
+            segments: (before..).zip(segments),
             current: None,
             malformed: 0,
         }
+    }
+
+    /// The record at a place of this slice.
+    #[must_use]
+    pub fn record(&self, place: Place) -> Option<Record> {
+        let mut segments = self.decisive.iter().chain(&self.bulk);
+        let segment = segments.nth(place.segment as usize)?;
+        let (id, bytes) = segment.frames_from(place.offset)?.next()?;
+        decode(bytes).filter(|_| id == place.id)
+    }
+
+    /// Memory of its segments, bytes. The window shares it for as long as it holds them itself.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let segments = self.decisive.iter().chain(&self.bulk);
+        segments.map(|segment| segment.bytes().len()).sum()
     }
 
     /// How many records of both lanes do not decode. Decodes all of them.
@@ -68,10 +99,19 @@ impl Slice {
 /// See [`Slice::records`].
 pub struct Records<'a> {
     slice: &'a Slice,
-    segments: std::slice::Iter<'a, Sealed>,
-    /// The segment being read, and how many of its records are still to come.
-    current: Option<(Frames<'a>, u32)>,
+    /// With their numbers.
+    segments: Zip<RangeFrom<usize>, std::slice::Iter<'a, Sealed>>,
+    current: Option<Reading<'a>>,
     malformed: u64,
+}
+
+/// A segment that is being read.
+struct Reading<'a> {
+    number: usize,
+    segment: &'a Sealed,
+    frames: Frames<'a>,
+    /// Records that are still to come.
+    left: u32,
 }
 
 impl Records<'_> {
@@ -81,31 +121,52 @@ impl Records<'_> {
     pub fn malformed(&self) -> u64 {
         self.malformed
     }
+
+    /// The next record, and where it lies.
+    pub fn next_placed(&mut self) -> Option<(Place, Record)> {
+        loop {
+            let Some(reading) = &mut self.current else {
+                let (number, segment) = self.segments.next()?;
+                self.current = Some(Reading {
+                    number,
+                    segment,
+                    frames: segment.frames(),
+                    left: segment.index().count,
+                });
+                continue;
+            };
+            let offset = reading.segment.bytes().len() - reading.frames.left();
+            let Some((id, bytes)) = reading.frames.next() else {
+                // Nothing is left in a whole segment; after a broken header everything that was to come is.
+                self.malformed += u64::from(reading.left);
+                self.current = None;
+                continue;
+            };
+            reading.left = reading.left.saturating_sub(1);
+            match decode(bytes) {
+                Some(record) if record.at < self.slice.start || record.at > self.slice.end => {}
+                Some(record) => {
+                    let place = Place {
+                        at: record.at,
+                        id,
+                        // A slice has fewer segments, and these are smaller (`SEGMENT_MAX`).
+                        segment: reading.number as u32,
+                        offset: offset as u32,
+                    };
+                    return Some((place, record));
+                }
+                None => self.malformed += 1,
+            }
+        }
+    }
 }
 
 impl Iterator for Records<'_> {
     type Item = (RecordId, Record);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let Some((frames, left)) = &mut self.current else {
-                let segment = self.segments.next()?;
-                self.current = Some((segment.frames(), segment.index().count));
-                continue;
-            };
-            let Some((id, bytes)) = frames.next() else {
-                // Nothing is left in a whole segment; after a broken header everything that was to come is.
-                self.malformed += u64::from(*left);
-                self.current = None;
-                continue;
-            };
-            *left = left.saturating_sub(1);
-            match decode(bytes) {
-                Some(record) if record.at < self.slice.start || record.at > self.slice.end => {}
-                Some(record) => return Some((id, record)),
-                None => self.malformed += 1,
-            }
-        }
+        let (place, record) = self.next_placed()?;
+        Some((place.id, record))
     }
 }
 
@@ -149,6 +210,26 @@ mod tests {
         assert_eq!(ids(&slice), [2, 3]);
         (slice.start, slice.end) = (BootTime(3), BootTime(2));
         assert_eq!(ids(&slice), [0; 0]);
+    }
+
+    #[test]
+    fn a_record_is_found_again_at_its_place() {
+        let mut slice = three();
+        slice.bulk = three().decisive;
+        for lane in [LaneName::Decisive, LaneName::Bulk] {
+            let mut records = slice.records(lane);
+            let mut count = 0;
+            while let Some((place, record)) = records.next_placed() {
+                assert_eq!(slice.record(place), Some(record));
+                let elsewhere = Place {
+                    offset: place.offset + 1,
+                    ..place
+                };
+                assert_ne!(slice.record(elsewhere), slice.record(place));
+                count += 1;
+            }
+            assert_eq!(count, 3);
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ const HEADER: &[u8] = b"timestamp,source,type,name,value,tags,incident_id\n";
 /// Writes the header and a row for each entry.
 pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     out.write_all(HEADER)?;
-    for entry in &report.telemetry {
-        row(out, entry, &report.incident.id)?;
+    for entry in report.telemetry.entries() {
+        row(out, &entry, &report.incident.id)?;
     }
     Ok(())
 }
@@ -108,9 +108,10 @@ mod tests {
         let mut report = sample_report();
         let name = "a,b\"c\r\nd | e; =SUM(A1)".to_owned();
         report.incident.id = "i,\"1\"\n".to_owned();
-        report.telemetry[0].name.clone_from(&name);
-        report.telemetry[0].value = json!({"k": "v,\n\""});
-        report.telemetry[0].tags = [("k\"".to_owned(), "1;admin=yes\n%".to_owned())].into();
+        report.telemetry.to_mut()[0].name.clone_from(&name);
+        report.telemetry.to_mut()[0].value = json!({"k": "v,\n\""});
+        report.telemetry.to_mut()[0].tags =
+            [("k\"".to_owned(), "1;admin=yes\n%".to_owned())].into();
         let bytes = Format::Csv.render(&report).unwrap();
 
         let mut reader = csv::Reader::from_reader(bytes.as_slice());

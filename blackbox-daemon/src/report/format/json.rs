@@ -1,4 +1,5 @@
-//! The `json` formatter: the whole report, indented by two spaces. The contract other programs read.
+//! The `json` formatter: the whole report, indented by two spaces. The contract other programs read. Telemetry is written
+//! entry by entry, as it is made.
 
 use std::io::{self, Write};
 

@@ -231,7 +231,7 @@ pub(crate) mod tests {
         let mut report = sample_report();
         // Floats that only a careful reader gives back, and text that JSON must escape.
         let floats: Vec<f64> = (1..500).map(|n| f64::from(n).sqrt() / 7.0).collect();
-        report.telemetry[0].value = json!([floats, 1e-7, u64::MAX]);
+        report.telemetry.to_mut()[0].value = json!([floats, 1e-7, u64::MAX]);
         let facts = &mut report.verdict.facts;
         facts.insert("run_time_seconds".into(), json!(2.220_446_049_250_313e-16));
         report.incident.kind = IncidentKind::Reported("degraded \"\u{1}\"".to_owned());

@@ -178,8 +178,11 @@ fn a_line_has_an_end() {
 #[test]
 fn a_long_timeline_says_what_it_leaves_out() {
     let mut report = sample_report();
-    let entry = report.telemetry[1].clone();
-    report.telemetry.extend((0..200).map(|_| entry.clone()));
+    let entry = report.telemetry.to_mut()[1].clone();
+    report
+        .telemetry
+        .to_mut()
+        .extend((0..200).map(|_| entry.clone()));
     let page = page(&report);
     assert!(page.contains("(141 earlier records are in the report's json.)"));
     let shown = page.matches(": oom\\_kill, java").count();

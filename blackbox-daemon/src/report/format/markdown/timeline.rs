@@ -1,5 +1,6 @@
 //! The last decisive records, oldest first. Samples and calls are only counted: the json has them.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use super::{TIME, left};
@@ -31,11 +32,20 @@ const DECISIVE: [&str; 14] = [
 /// Writes the section.
 pub(super) fn timeline(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "## Timeline\n")?;
-    let decisive = || report.telemetry.iter().filter(|entry| is_decisive(entry));
-    let shown = decisive().count();
-    let left_out = shown.saturating_sub(TIMELINE);
+    let (mut last, mut left_out, mut others) = (VecDeque::with_capacity(TIMELINE), 0, 0_usize);
+    for entry in report.telemetry.entries() {
+        if !is_decisive(&entry) {
+            others += 1;
+            continue;
+        }
+        if last.len() == TIMELINE {
+            last.pop_front();
+            left_out += 1;
+        }
+        last.push_back(entry);
+    }
     left(out, left_out, "earlier records")?;
-    for entry in decisive().skip(left_out) {
+    for entry in last {
         writeln!(
             out,
             "- `{}` at {}: {}, {}",
@@ -45,7 +55,6 @@ pub(super) fn timeline(out: &mut impl Write, report: &Report) -> io::Result<()> 
             Inline(&plain(&entry.value))
         )?;
     }
-    let others = report.telemetry.len() - shown;
     writeln!(
         out,
         "\n{others} entries of samples and calls are in this report's json, under `telemetry`."

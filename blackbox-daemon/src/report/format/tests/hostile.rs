@@ -39,7 +39,7 @@ pub(in crate::report) fn poison(report: &mut Report, evil: &str) {
         &mut neighbour.namespace,
         &mut report.evidence[0].what,
         &mut report.containers[0].name,
-        &mut report.telemetry[0].name,
+        &mut report.telemetry.to_mut()[0].name,
         &mut report.history[0].end,
     ] {
         evil.clone_into(place);
@@ -75,7 +75,7 @@ pub(in crate::report) fn poison(report: &mut Report, evil: &str) {
         }
     }
     completeness.sources[1].health = Health::Failed(evil.to_owned());
-    report.telemetry[1].value = json!(evil);
-    report.telemetry[1].tags = [(evil.to_owned(), evil.to_owned())].into();
-    report.telemetry[0].value = json!({ evil: [evil] });
+    report.telemetry.to_mut()[1].value = json!(evil);
+    report.telemetry.to_mut()[1].tags = [(evil.to_owned(), evil.to_owned())].into();
+    report.telemetry.to_mut()[0].value = json!({ evil: [evil] });
 }

@@ -164,7 +164,8 @@ pub(crate) fn sample_report() -> Report {
                     .into(),
                 ..entry(14, "2026-03-04T05:06:07.8919Z", json!("java"))
             },
-        ],
+        ]
+        .into(),
         generated_at: at("2026-03-04T05:06:09Z"),
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     evidence::write(out, report)?;
     missing::write(out, &report.completeness)?;
     out.write_all(b"\n=== TELEMETRY DATA ===\n")?;
-    for entry in &report.telemetry {
-        telemetry(out, entry)?;
+    for entry in report.telemetry.entries() {
+        telemetry(out, &entry)?;
     }
     Ok(())
 }

@@ -98,7 +98,7 @@ fn hostile_names_forge_no_line_and_no_column() {
         &mut report.completeness.summary,
         &mut report.completeness.notes[0],
         &mut report.containers[0].name,
-        &mut report.telemetry[0].name,
+        &mut report.telemetry.to_mut()[0].name,
     ] {
         evil.clone_into(text);
     }
@@ -122,8 +122,8 @@ fn hostile_names_forge_no_line_and_no_column() {
         stack.notes[0] = evil.to_owned();
     }
     report.completeness.sources[0].health = Health::Failed(evil.to_owned());
-    report.telemetry[0].value = json!(evil);
-    report.telemetry[1].value = json!({ evil: evil });
+    report.telemetry.to_mut()[0].value = json!(evil);
+    report.telemetry.to_mut()[1].value = json!({ evil: evil });
 
     let page = page(&report);
     assert_eq!(page.lines().count(), honest.lines().count());

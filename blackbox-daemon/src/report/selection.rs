@@ -1,0 +1,91 @@
+//! Which records of a slice are in a report: all that concern the incident, except its older failed calls beyond a bound.
+//!
+//! Reads the slice once a lane and notes the places of what it selects. Decoded it keeps only what decisions weigh of the
+//! bulk lane: samples of cgroups and their processes, the failed calls, and the newest calls of an armed container.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::case::Case;
+use super::cast::Cast;
+use super::completeness::Unread;
+use super::telemetry::Telemetry;
+use crate::record::{Event, LaneName, Record, RecordId};
+use crate::window::Place;
+
+/// Most failed calls in one report; beyond, the newest are kept and a note says so.
+///
+/// It bounds what is written, not what it takes to write it: with so many, a report is about 12 MiB of JSON, which any
+/// reader and the API can still take as a whole, and of which a directory keeps dozens. A busy minute in full would be 1 to
+/// 2 GiB and push out every other report. The bundle has every call there is. What is weighed is what is shown, so each
+/// call that a verdict or a diagnosis cites is there.
+pub(super) const MAX_CALLS: usize = 20_000;
+
+/// Most calls of an armed container that are folded into its tail: those of two readings. All are written.
+const MAX_TAIL: usize = 2 * 2048;
+
+/// The bulk records that concern an incident.
+pub(super) struct Selection {
+    /// Where they lie, in no order.
+    places: Vec<Place>,
+    /// Samples, then the calls of an armed container, then failed calls, each in order of arrival.
+    pub(super) weighed: Vec<(RecordId, Record)>,
+}
+
+impl Selection {
+    /// Reads the bulk lane.
+    pub(super) fn of_bulk(case: &Case, cast: &Cast, unread: &mut Unread) -> Self {
+        let (mut places, mut weighed) = (Vec::new(), Vec::new());
+        let mut calls: VecDeque<(Place, Record)> = VecDeque::new();
+        let mut tail: VecDeque<(RecordId, Record)> = VecDeque::new();
+        let mut records = case.slice.records(LaneName::Bulk);
+        while let Some((place, record)) = records.next_placed() {
+            if !cast.concerns(&record) {
+                continue;
+            }
+            match &record.event {
+                Event::FailedCall(_) => {
+                    if calls.len() == MAX_CALLS {
+                        calls.pop_front();
+                        unread.calls_left_out += 1;
+                    }
+                    calls.push_back((place, record));
+                    continue;
+                }
+                Event::CallCounts(counts) => {
+                    unread.own_calls_lost += counts.throttled + counts.ring_full;
+                }
+                Event::Cgroup(_) | Event::ProcessMemory(_) => weighed.push((place.id, record)),
+                Event::Call(_) => {
+                    if tail.len() == MAX_TAIL {
+                        tail.pop_front();
+                    }
+                    tail.push_back((place.id, record));
+                }
+                _ => {}
+            }
+            places.push(place);
+        }
+        unread.bulk = records.malformed();
+        places.extend(calls.iter().map(|(place, _)| *place));
+        weighed.extend(tail);
+        weighed.extend(calls.into_iter().map(|(place, record)| (place.id, record)));
+        Self { places, weighed }
+    }
+
+    /// With the decisive records that concern the incident or are cited.
+    pub(super) fn telemetry(
+        self,
+        case: &Case,
+        cast: &Cast,
+        cited: &BTreeSet<RecordId>,
+    ) -> Telemetry {
+        let mut places = self.places;
+        let mut records = case.slice.records(LaneName::Decisive);
+        while let Some((place, record)) = records.next_placed() {
+            if cited.contains(&place.id) || cast.concerns(&record) {
+                places.push(place);
+            }
+        }
+        Telemetry::of(case, places)
+    }
+}
