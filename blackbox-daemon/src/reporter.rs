@@ -1,22 +1,21 @@
-//! The reporter: cases in, documents out. Off the recorder's loop, one report at a time.
+//! The reporter: cases in, reports out. Off the recorder's loop, one report at a time.
 //!
-//! Looking for evidence on the node, making and formatting run on the blocking pool. A formatter that fails is logged and stops none of the
-//! others; a destination never makes the reporter wait, nor does anyone who listens for finished reports. What it
+//! Looking for evidence on the node and making the report run on the blocking pool; each destination makes its own documents of it. A
+//! destination never makes the reporter wait, nor does anyone who listens for finished reports. What it
 //! does is counted, if somebody counts.
 
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc};
 
-use crate::bundle;
 use crate::clock;
-use crate::destinations::{Destinations, Document, Kind};
+use crate::destinations::{Destinations, Dossier};
 use crate::evidence::Finder;
 use crate::metrics::Metrics;
+use crate::report::Finished;
 use crate::report::build::build;
 use crate::report::case::Case;
-use crate::report::format::{Format, Options};
-use crate::report::{Finished, Report};
+use crate::report::format::Options;
 
 /// Finished reports that a listener may be behind; more than the recorder makes cases of before it drops some.
 const MAX_TOLD: usize = 128;
@@ -74,10 +73,11 @@ pub async fn run(
             if let Some(finder) = finder {
                 finder.look(&mut case);
             }
-            let finished = tell(&case, &destinations, (metrics.as_ref(), options));
+            let closed = case.closed;
+            let finished = tell(case, &destinations, metrics.clone(), options);
             if let Some(metrics) = metrics {
                 metrics.incident(&finished.summary);
-                metrics.report_made(clock::boot_now().since(case.closed));
+                metrics.report_made(clock::boot_now().since(closed));
             }
             told.tell(finished);
         })
@@ -88,55 +88,26 @@ pub async fn run(
     }
 }
 
-/// Tells one case to every destination; returns what it was about.
+/// Makes the report of one case and hands it to every destination; returns what it was about.
 fn tell(
-    case: &Case,
+    case: Case,
     destinations: &Destinations,
-    (metrics, options): (Option<&Metrics>, Options),
+    metrics: Option<Metrics>,
+    options: Options,
 ) -> Finished {
-    let report = build(case);
+    let report = build(&case);
     tracing::warn!(
         incident = report.incident.id,
         verdict = report.verdict.headline,
         grade = report.verdict.grade.name(),
         "incident"
     );
-    let document = |kind, bytes: Vec<u8>| Document {
-        incident_id: report.incident.id.clone(),
-        at: report.incident.timestamp,
-        kind,
-        bytes: bytes.into(),
-    };
-    for format in destinations.formats() {
-        let started = clock::boot_now();
-        let rendered = format.render_with(&report, options);
-        if let Some(metrics) = metrics {
-            let took = clock::boot_now().since(started);
-            metrics.formatted(format, took, rendered.as_deref());
-        }
-        match rendered {
-            Ok(bytes) => {
-                if format == Format::Json && destinations.take(Kind::Bundle) {
-                    pack(case, &report, &bytes).into_iter().for_each(|packed| {
-                        destinations.send(document(Kind::Bundle, packed));
-                    });
-                }
-                destinations.send(document(Kind::Report(format), bytes));
-            }
-            Err(error) => {
-                tracing::error!(format = format.name(), incident = report.incident.id, %error,
-                    "a formatter failed; the others go on");
-            }
-        }
-    }
-    Finished::of(&report)
-}
-
-/// The bundle of a case; that it cannot be made is no reason to have no report.
-fn pack(case: &Case, report: &Report, json: &[u8]) -> Option<Vec<u8>> {
-    let packed = bundle::pack(case, report, json);
-    let failed = |error: &std::io::Error| {
-        tracing::error!(incident = report.incident.id, %error, "a bundle could not be made");
-    };
-    packed.inspect_err(failed).ok()
+    let finished = Finished::of(&report);
+    destinations.tell(Dossier {
+        case,
+        report,
+        options,
+        metrics,
+    });
+    finished
 }

@@ -1,7 +1,9 @@
 //! The manifest: which entries a bundle has, and what is in them, by SHA-256.
 
 use std::fmt::Write as _;
+use std::io::{self, Write};
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use super::SCHEMA;
@@ -30,17 +32,12 @@ pub struct Listed {
 }
 
 impl Manifest {
-    pub(super) fn of(incident: &str, entries: &[(&str, Vec<u8>)]) -> Self {
-        let listed = entries.iter().map(|(path, bytes)| Listed {
-            path: (*path).to_owned(),
-            bytes: bytes.len() as u64,
-            sha256: sha256(bytes),
-        });
+    pub(super) fn of(incident: &str, files: Vec<Listed>) -> Self {
         Self {
             schema: SCHEMA.to_owned(),
             made_by: format!("blackbox-daemon {}", env!("CARGO_PKG_VERSION")),
             incident: incident.to_owned(),
-            files: listed.collect(),
+            files,
         }
     }
 
@@ -54,10 +51,54 @@ impl Manifest {
     }
 }
 
+impl Listed {
+    /// Writes an entry to `out`, and says what it was.
+    pub(super) fn write<W: Write>(
+        path: &str,
+        out: W,
+        write: impl FnOnce(&mut Digested<W>) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let mut digested = Digested {
+            out,
+            bytes: 0,
+            digest: Context::new(&SHA256),
+        };
+        write(&mut digested)?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: digested.bytes,
+            sha256: hexadecimal(digested.digest.finish().as_ref()),
+        })
+    }
+}
+
+/// Passes on what is written, and knows how much and what it was.
+pub(super) struct Digested<W> {
+    out: W,
+    bytes: u64,
+    digest: Context,
+}
+
+impl<W: Write> Write for Digested<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.digest.update(&bytes[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 fn sha256(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    hexadecimal(ring::digest::digest(&SHA256, bytes).as_ref())
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
     let mut text = String::with_capacity(64);
-    for byte in digest.as_ref() {
+    for byte in digest {
         // Writing to a String does not fail.
         write!(text, "{byte:02x}").unwrap_or_default();
     }

@@ -1,7 +1,7 @@
 //! The records of a slice, written down and read again: for each its id, its length and its postcard bytes.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write};
 
 use super::invalid;
 use crate::record::{CgroupId, Event, LaneName, Record, RecordId};
@@ -12,24 +12,29 @@ use crate::window::{Sealed, sealed};
 /// Bytes before each record: its id, and its length.
 const HEADER: usize = 12;
 
-pub(super) fn write(case: &Case, report: &Report, lane: LaneName) -> io::Result<Vec<u8>> {
+/// Writes those of one lane, as they are read.
+pub(super) fn write(
+    case: &Case,
+    report: &Report,
+    lane: LaneName,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let parts = report
         .containers
         .iter()
         .map(|part| CgroupId(part.cgroup_id));
     let parts: BTreeSet<CgroupId> = parts.collect();
-    let mut bytes = Vec::new();
     for (id, record) in case.slice.records(lane) {
         if is_of_others(&record, &parts) {
             continue;
         }
         let encoded = postcard::to_stdvec(&record).map_err(invalid)?;
         let len = u32::try_from(encoded.len()).map_err(io::Error::other)?;
-        bytes.extend_from_slice(&id.0.to_le_bytes());
-        bytes.extend_from_slice(&len.to_le_bytes());
-        bytes.extend_from_slice(&encoded);
+        out.write_all(&id.0.to_le_bytes())?;
+        out.write_all(&len.to_le_bytes())?;
+        out.write_all(&encoded)?;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// A failed call of a container that plays no part.

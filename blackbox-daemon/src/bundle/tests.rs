@@ -1,9 +1,9 @@
 //! A bundle gives back what went in, the same report byte for byte, and nothing at all once anything in it was changed.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use super::{BULK, Bundle, CASE, Error, MANIFEST, Manifest, REPORT, add, pack};
+use super::{BLOCK, BULK, Bundle, CASE, Error, MANIFEST, Manifest, REPORT, add, pack};
 use crate::clock::WallOffset;
 use crate::identity::Identities;
 use crate::incident::{self, trigger::Rules};
@@ -61,7 +61,7 @@ fn config() -> recorder::Config {
 }
 
 /// The first process of a container ends with 1, among calls of its own and of a neighbour.
-fn case() -> Case {
+pub(crate) fn case() -> Case {
     let wall = WallOffset::from_nanos(1_700_000_000_000_000_000);
     let path = |id: char| format!("/docker-{}.scope", String::from(id).repeat(64));
     let mut core = Core::new(config(), [(OWN, path('a')), (OTHER, path('b'))]);
@@ -136,7 +136,9 @@ fn case() -> Case {
 fn packed(case: &Case) -> (Vec<u8>, Vec<u8>) {
     let report = build(case);
     let json = Format::Json.render(&report).unwrap();
-    (pack(case, &report, &json).unwrap(), json)
+    let mut bytes = Vec::new();
+    pack(case, &report, &mut bytes).unwrap();
+    (bytes, json)
 }
 
 #[test]
@@ -175,11 +177,15 @@ fn entries(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn archive(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).unwrap());
+    let mut archive = zstd::Encoder::new(Vec::new(), 1).unwrap();
     for (name, bytes) in entries {
-        add(&mut archive, name, bytes).unwrap();
+        add(&mut archive, name, bytes.len() as u64, |out| {
+            out.write_all(bytes)
+        })
+        .unwrap();
     }
-    archive.into_inner().unwrap().finish().unwrap()
+    archive.write_all(&[0; 2 * BLOCK]).unwrap();
+    archive.finish().unwrap()
 }
 
 fn refused(change: impl FnOnce(&mut Vec<(String, Vec<u8>)>)) -> Error {

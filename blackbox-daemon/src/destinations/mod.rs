@@ -1,13 +1,16 @@
 //! Destinations: where the bytes of reports go. One bounded queue and one task each, so none waits for another.
 //!
-//! Reads [`Document`]s, writes them to files, stdout or a web server, each in the formats it takes. A report never
-//! waits here: a document that finds a queue full is counted, logged and dropped for that destination alone. A failing write is
+//! Takes reports, and writes their documents to files, stdout or a web server, each in the formats it takes and as fast as it
+//! can: a document's bytes are made by its destination, while it writes. A report never
+//! waits here: a document that finds a queue full, or no [`room`], is counted, logged and dropped for that destination alone. A failing write is
 //! counted and never ends its task. For each destination
 //! `sent = written + failed + dropped + waiting`, exactly, whenever nothing is changing hands.
 
+mod document;
 pub mod file;
 pub mod http;
 pub mod kubernetes;
+mod room;
 mod state;
 pub mod stdout;
 mod target;
@@ -16,8 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,15 @@ use tracing::Instrument;
 
 use crate::clock;
 use crate::report::format::Format;
+pub use document::{Document, Dossier};
 pub use file::archive::{self, Archive};
+pub use room::ROOM;
+use room::{Room, Taken};
 pub use state::DestinationState;
 use state::State;
 use target::{Target, Written};
 
-/// Documents that may wait for one destination: ten incidents in three formats, at 1 MiB each a bearable 32 MiB.
+/// Documents that may wait for one destination: eight incidents in three formats with their bundles.
 pub const QUEUE: usize = 32;
 
 /// What a document is.
@@ -76,17 +80,6 @@ impl Kind {
         let reports = Format::ALL.into_iter().map(Self::Report);
         reports.chain([Self::Bundle])
     }
-}
-
-/// One report in one format, or its bundle, ready to go. Clones share the bytes.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// Whose report. Sidecars choose ids, so destinations clean it for file names and headers.
-    pub incident_id: String,
-    /// When the incident happened.
-    pub at: Timestamp,
-    pub kind: Kind,
-    pub bytes: Bytes,
 }
 
 /// Where reports shall go. The one list of destinations.
@@ -168,7 +161,8 @@ pub struct Destinations {
 #[derive(Debug)]
 struct Lane {
     kinds: Vec<Kind>,
-    queue: mpsc::Sender<Document>,
+    queue: mpsc::Sender<(Document, Taken)>,
+    room: Room,
     state: Arc<State>,
     task: AbortHandle,
 }
@@ -200,6 +194,7 @@ impl Destinations {
             Lane {
                 kinds,
                 queue,
+                room: Room::new(),
                 state,
                 task,
             }
@@ -212,49 +207,25 @@ impl Destinations {
         })
     }
 
-    /// The formats that any destination takes.
-    #[must_use]
-    pub fn formats(&self) -> Vec<Format> {
-        let taken = |format: &Format| self.take(Kind::Report(*format));
-        Format::ALL.into_iter().filter(taken).collect()
-    }
-
-    /// Whether any destination takes documents of this kind.
-    #[must_use]
-    pub fn take(&self, kind: Kind) -> bool {
-        self.lanes.iter().any(|lane| lane.kinds.contains(&kind))
-    }
-
     /// The reports on disk: those of the first directory. `None`: no destination is a directory.
     #[must_use]
     pub fn archive(&self) -> Option<Archive> {
         self.archive.clone()
     }
 
-    /// Hands `document` to every destination that takes its format. Never waits: where it doesn't fit it is
+    /// Hands a report to every destination, in each of the kinds that it takes. Never waits: a document that doesn't fit is
     /// counted and logged.
-    pub fn send(&self, document: Document) {
-        let takes = |lane: &&Lane| lane.kinds.contains(&document.kind);
-        for lane in self.lanes.iter().filter(takes) {
-            // Before it is in the queue: its task may be done with it at once.
-            lane.state.offered();
-            let Err(error) = lane.queue.try_send(document.clone()) else {
-                continue;
-            };
-            let dropped = lane.state.dropped();
-            let why = match error {
-                mpsc::error::TrySendError::Full(_) => "its queue is full",
-                mpsc::error::TrySendError::Closed(_) => "it is closed",
-            };
-            let (destination, incident) = (lane.state.name(), &document.incident_id);
-            tracing::warn!(
-                destination,
-                ?incident,
-                kind = document.kind.name(),
-                dropped,
-                why,
-                "report dropped"
-            );
+    pub fn tell(&self, dossier: Dossier) {
+        let dossier = Arc::new(dossier);
+        for lane in self.lanes.iter() {
+            let room = lane.room.take(&dossier.case.slice);
+            for kind in &lane.kinds {
+                let document = Document {
+                    kind: *kind,
+                    dossier: Arc::clone(&dossier),
+                };
+                lane.offer(document, room.clone());
+            }
         }
     }
 
@@ -290,27 +261,47 @@ impl Destinations {
     }
 }
 
-/// One destination's task: writes until its queue is closed and empty.
-async fn work(
-    target: Target,
-    mut queue: mpsc::Receiver<Document>,
-    state: Arc<State>,
-    closing: CancellationToken,
-) {
-    while let Some(Some(document)) = closing.run_until_cancelled(queue.recv()).await {
-        write(&target, &document, &state).await;
-    }
-    queue.close();
-    while let Some(document) = queue.recv().await {
-        write(&target, &document, &state).await;
+impl Lane {
+    fn offer(&self, document: Document, room: Option<Taken>) {
+        let (incident, kind) = (document.incident_id().to_owned(), document.kind.name());
+        // Before it is in the queue: its task may be done with it at once.
+        self.state.offered();
+        let why = match room.map(|room| self.queue.try_send((document, room))) {
+            Some(Ok(())) => return,
+            Some(Err(mpsc::error::TrySendError::Full(_))) => "its queue is full",
+            Some(Err(mpsc::error::TrySendError::Closed(_))) => "it is closed",
+            None => "what waits for it keeps too much memory",
+        };
+        let (destination, dropped) = (self.state.name(), self.state.dropped());
+        tracing::warn!(destination, ?incident, kind, dropped, why, "report dropped");
     }
 }
 
-async fn write(target: &Target, document: &Document, state: &State) {
+/// One destination's task: writes until its queue is closed and empty.
+async fn work(
+    target: Target,
+    mut queue: mpsc::Receiver<(Document, Taken)>,
+    state: Arc<State>,
+    closing: CancellationToken,
+) {
+    while let Some(Some((document, room))) = closing.run_until_cancelled(queue.recv()).await {
+        write(&target, document, &state).await;
+        drop(room);
+    }
+    queue.close();
+    while let Some((document, room)) = queue.recv().await {
+        write(&target, document, &state).await;
+        drop(room);
+    }
+}
+
+async fn write(target: &Target, document: Document, state: &State) {
     let started = clock::boot_now();
-    let result = target.write(document).await;
+    let result = target.write(&document).await;
+    // Whoever sees it counted can count on its memory.
+    drop(document);
     state.note(result, clock::boot_now().since(started));
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

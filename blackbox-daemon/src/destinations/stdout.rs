@@ -1,10 +1,10 @@
-//! The stdout destination: each document as it is, ended by a line break.
+//! The stdout destination: each document as it is made; each format ends its last line.
 //!
 //! Writes to the descriptor itself, because `std::io::Stdout` takes a closed stdout for success. Its lock is
 //! held meanwhile, so that nothing else that goes through it lands inside a report.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 
 use crate::destinations::Document;
@@ -20,49 +20,53 @@ pub enum Error {
 
 /// Writes `document`, off the async threads: a pipe that nobody reads blocks its writer.
 pub(super) async fn write(document: &Document) -> Result<(), Error> {
-    let bytes = document.bytes.clone();
+    let document = document.clone();
     tokio::task::spawn_blocking(move || {
         let stdout = io::stdout().lock();
-        write_to(&stdout, &bytes)
+        document.make(descriptor(&stdout)?)
     })
     .await
     .map_err(Error::Ended)?
-    .map_err(Error::Write)
+    .map_err(Error::Write)?;
+    Ok(())
 }
 
-fn write_to(descriptor: &impl AsFd, bytes: &[u8]) -> io::Result<()> {
-    let mut out = File::from(descriptor.as_fd().try_clone_to_owned()?);
-    out.write_all(bytes)?;
-    if !bytes.ends_with(b"\n") {
-        out.write_all(b"\n")?;
-    }
-    Ok(())
+fn descriptor(out: &impl AsFd) -> io::Result<File> {
+    Ok(File::from(out.as_fd().try_clone_to_owned()?))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Read};
 
-    use super::write_to;
+    use super::descriptor;
+    use crate::destinations::tests::document;
 
     #[test]
-    fn every_document_ends_its_last_line_once() {
+    fn documents_follow_each_other_line_by_line() {
         let (mut reader, writer) = std::io::pipe().unwrap();
-        write_to(&writer, b"one").unwrap();
-        write_to(&writer, b"two\n").unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).unwrap();
+            read
+        });
+        let (one, two) = (document("one"), document("two"));
+        for document in [&one, &two] {
+            document.make(descriptor(&writer).unwrap()).unwrap();
+        }
         drop(writer);
-        let mut read = String::new();
-        reader.read_to_string(&mut read).unwrap();
-        assert_eq!(read, "one\ntwo\n");
+        let mut both = Vec::new();
+        one.write(&mut both).unwrap();
+        two.write(&mut both).unwrap();
+        assert_eq!(reading.join().unwrap(), both);
+        assert!(both.ends_with(b"\n"));
     }
 
     #[test]
     fn a_reader_that_left_is_an_error() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        assert_eq!(
-            write_to(&writer, b"one").unwrap_err().kind(),
-            ErrorKind::BrokenPipe
-        );
+        let made = document("one").make(descriptor(&writer).unwrap());
+        assert_eq!(made.unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
 }

@@ -1,31 +1,53 @@
 //! Destinations beside each other: queues, drains, troubles and recovery.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use super::http::tests::{Answer, config, serve};
 use super::{
-    DestinationConfig, DestinationState, Destinations, Document, Kind, QUEUE, Unwritten, file, http,
+    DestinationConfig, DestinationState, Destinations, Document, Dossier, Kind, QUEUE, Unwritten,
+    file, http,
 };
-use crate::report::format::Format;
+use crate::bundle::tests::case;
+use crate::report::format::tests::sample_report;
+use crate::report::format::{Format, Options};
 
-/// What [`document`] makes.
+/// What destinations take here.
 const JSON: [Format; 1] = [Format::Json];
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) fn document(id: &str) -> Document {
-    Document {
-        incident_id: id.to_owned(),
-        at: "2026-03-04T05:06:07.891Z".parse().unwrap(),
-        kind: Kind::Report(Format::Json),
-        bytes: Bytes::from(format!("{{\"id\":{id:?}}}\n")),
+/// The sample report under another id, and a case that has nothing to do with it.
+pub(crate) fn dossier(id: &str) -> Dossier {
+    let mut report = sample_report();
+    report.incident.id = id.to_owned();
+    Dossier {
+        case: case(),
+        report,
+        options: Options::default(),
+        metrics: None,
     }
 }
 
+pub(crate) fn document(id: &str) -> Document {
+    Document {
+        kind: Kind::Report(Format::Json),
+        dossier: Arc::new(dossier(id)),
+    }
+}
+
+/// Its bytes.
+pub(super) fn made(document: &Document) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    document.write(&mut bytes).unwrap();
+    bytes
+}
+
 fn files(directory: &Path) -> DestinationConfig {
-    DestinationConfig::File(file::Config::new(directory.to_owned()))
+    DestinationConfig::File(file::Config {
+        bundles: false,
+        ..file::Config::new(directory.to_owned())
+    })
 }
 
 fn post(url: &str, timeout: Duration) -> DestinationConfig {
@@ -66,24 +88,22 @@ fn an_output_path_names_a_destination() {
 async fn a_directory_has_json_whatever_the_others_get() {
     let directory = tempfile::tempdir().unwrap();
     let (url, _) = serve(vec![Answer::Hang]).await;
-    let configs = vec![post(&url, PATIENCE), files(directory.path())];
+    let files = DestinationConfig::File(file::Config::new(directory.path().to_owned()));
+    let configs = vec![post(&url, PATIENCE), files];
     let destinations = Destinations::start(configs, &[Format::Csv]).unwrap();
-    assert_eq!(destinations.formats(), [Format::Json, Format::Csv]);
     assert!(destinations.archive().is_some());
-    assert!(destinations.take(Kind::Bundle));
-    destinations.send(document("one"));
-    until(&destinations, 1, |file| file.written == 1).await;
-    let csv = Document {
-        kind: Kind::Report(Format::Csv),
-        ..document("one")
-    };
-    destinations.send(csv);
-    until(&destinations, 1, |file| file.written == 2).await;
+    destinations.tell(dossier("one"));
+    until(&destinations, 1, |file| file.written == 3).await;
     assert_eq!(destinations.states()[0].waiting, 1, "only the CSV");
+    for ending in ["json", "csv", "tar.zst"] {
+        let name = format!("20260304T050607.891Z_one.{ending}");
+        assert!(directory.path().join(name).is_file(), "{ending}");
+    }
 
-    let stdout = Destinations::start(vec![DestinationConfig::Stdout], &[Format::Csv]).unwrap();
-    assert_eq!(stdout.formats(), [Format::Csv]);
-    assert!(!stdout.take(Kind::Bundle));
+    let formats = [Format::Csv];
+    let stdout = DestinationConfig::Stdout;
+    assert_eq!(stdout.takes(&formats), [Kind::Report(Format::Csv)]);
+    let stdout = Destinations::start(vec![stdout], &formats).unwrap();
     assert!(stdout.archive().is_none());
 }
 
@@ -94,11 +114,11 @@ async fn a_full_queue_is_counted_exactly_and_hurts_nobody_else() {
     let http = post(&url, PATIENCE);
     let destinations = Destinations::start(vec![http, files(directory.path())], &JSON).unwrap();
 
-    destinations.send(document("first"));
+    destinations.tell(dossier("first"));
     // The task takes the first one in hand and hangs; the file's writes it.
     until(&destinations, 1, |file| file.written == 1).await;
     for number in 0..QUEUE + 7 {
-        destinations.send(document(&format!("n{number}")));
+        destinations.tell(dossier(&format!("n{number}")));
         until(&destinations, 1, |file| file.waiting == 0).await;
     }
 
@@ -123,7 +143,7 @@ async fn a_server_that_hangs_stops_no_file() {
     let http = post(&url, Duration::from_millis(200));
     let destinations = Destinations::start(vec![http, files(directory.path())], &JSON).unwrap();
     for number in 0..5 {
-        destinations.send(document(&format!("n{number}")));
+        destinations.tell(dossier(&format!("n{number}")));
     }
     let file = until(&destinations, 1, |file| file.written == 5).await;
     assert_eq!((file.failed, file.dropped), (0, 0));
@@ -141,14 +161,14 @@ async fn a_drain_writes_what_is_queued_and_refuses_more() {
     let destinations = Destinations::start(vec![files(directory.path())], &JSON).unwrap();
     let late = destinations.clone();
     for number in 0..QUEUE {
-        destinations.send(document(&format!("n{number}")));
+        destinations.tell(dossier(&format!("n{number}")));
     }
     let name = format!("file:{}", directory.path().display());
     assert_eq!(
         destinations.drain(PATIENCE).await,
         [Unwritten { name, documents: 0 }]
     );
-    late.send(document("late"));
+    late.tell(dossier("late"));
     let state = late.states().swap_remove(0);
     assert_eq!((state.written, state.dropped), (QUEUE as u64, 1));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), QUEUE);
@@ -162,15 +182,15 @@ async fn a_directory_that_breaks_is_counted_and_heals() {
     std::fs::remove_dir(&directory).unwrap();
     std::fs::write(&directory, "in the way").unwrap();
 
-    destinations.send(document("one"));
-    destinations.send(document("two"));
+    destinations.tell(dossier("one"));
+    destinations.tell(dossier("two"));
     let state = until(&destinations, 0, |state| state.failed == 2).await;
     let error = state.last_error.unwrap();
     assert!(error.starts_with("cannot write a report in "), "{error}");
     assert!(error.contains("reports: "), "{error}");
 
     std::fs::remove_file(&directory).unwrap();
-    destinations.send(document("three"));
+    destinations.tell(dossier("three"));
     let state = until(&destinations, 0, |state| state.written == 1).await;
     assert_eq!((state.failed, state.last_error), (2, None));
     assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);

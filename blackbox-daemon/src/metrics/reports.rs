@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Metrics;
 use super::instruments::{KINDS, one_of};
 use crate::report::Summary;
-use crate::report::format::{Format, FormatError};
+use crate::report::format::Format;
 
 impl Metrics {
     /// Counts an incident that has a report, and the deaths it speaks for that have none.
@@ -30,17 +30,20 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Counts one report written (or not) in a format.
-    pub fn formatted(&self, format: Format, took: Duration, result: Result<&[u8], &FormatError>) {
+    /// Counts one report of so many bytes, written in a format within `took`.
+    pub fn formatted(&self, format: Format, took: Duration, bytes: u64) {
         let all = &self.0.instruments;
         let labels = [format.name()];
         let seconds = all.format_seconds.with_label_values(&labels);
         seconds.observe(took.as_secs_f64());
-        let bytes = all.format_bytes.with_label_values(&labels);
-        let errors = all.format_errors.with_label_values(&labels);
-        match result {
-            Ok(document) => bytes.inc_by(document.len() as u64),
-            Err(_) => errors.inc(),
-        }
+        all.format_bytes.with_label_values(&labels).inc_by(bytes);
+        // So that its series is there.
+        all.format_errors.with_label_values(&labels).inc_by(0);
+    }
+
+    /// Counts one report that could not be written in a format.
+    pub fn not_formatted(&self, format: Format) {
+        let errors = &self.0.instruments.format_errors;
+        errors.with_label_values(&[format.name()]).inc();
     }
 }

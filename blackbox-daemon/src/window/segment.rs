@@ -257,8 +257,8 @@ fn merge(runs: &mut Vec<(CgroupId, u32)>) -> Box<[(CgroupId, u32)]> {
 
 #[cfg(test)]
 impl Sealed {
-    /// A segment whose bytes are as given, for tests of damage.
-    pub(super) fn with_bytes(&self, bytes: Bytes) -> Self {
+    /// A segment whose bytes are as given, for tests of damage and of size.
+    pub(crate) fn with_bytes(&self, bytes: Bytes) -> Self {
         Self {
             bytes,
             index: self.index,

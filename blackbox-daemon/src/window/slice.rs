@@ -75,11 +75,21 @@ impl Slice {
         decode(bytes).filter(|_| id == place.id)
     }
 
-    /// Memory of its segments, bytes. The window shares it for as long as it holds them itself.
+    /// Bytes of its segments that begin after the record `after`: what it keeps from being freed beyond a slice whose
+    /// [newest segment](Self::newest) begins there, once the window has let go of both.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub fn bytes_after(&self, after: RecordId) -> usize {
         let segments = self.decisive.iter().chain(&self.bulk);
-        segments.map(|segment| segment.bytes().len()).sum()
+        let newer = segments.filter(|segment| segment.index().first_id > after);
+        newer.map(|segment| segment.bytes().len()).sum()
+    }
+
+    /// Where its newest segment begins.
+    #[must_use]
+    pub fn newest(&self) -> RecordId {
+        let segments = self.decisive.iter().chain(&self.bulk);
+        let begin = segments.map(|segment| segment.index().first_id);
+        begin.max().unwrap_or(RecordId(0))
     }
 
     /// How many records of both lanes do not decode. Decodes all of them.

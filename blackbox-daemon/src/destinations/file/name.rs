@@ -14,9 +14,14 @@ const ID: usize = 200;
 /// `<time>_<incident>.<ext>`, or with a `-<number>` before the dot when `number` isn't 0.
 pub(super) fn report(document: &Document, number: u32) -> String {
     // Incidents that claim to be older than 1970 would have a sign in their name and never be recognised.
-    let time = document.at.max(Timestamp::UNIX_EPOCH).strftime(TIME);
+    let time = document.at().max(Timestamp::UNIX_EPOCH).strftime(TIME);
     let allowed = |c: char| if is_allowed(c) { c } else { '_' };
-    let id: String = document.incident_id.chars().map(allowed).take(ID).collect();
+    let id: String = document
+        .incident_id()
+        .chars()
+        .map(allowed)
+        .take(ID)
+        .collect();
     let ext = document.kind.extension();
     match number {
         0 => format!("{time}_{id}.{ext}"),
@@ -64,10 +69,13 @@ fn is_time(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use jiff::Timestamp;
 
     use super::{is_report, is_temporary, report, temporary};
-    use crate::destinations::tests::document;
+    use crate::destinations::Document;
+    use crate::destinations::tests::{document, dossier};
 
     #[test]
     fn a_name_says_when_and_which() {
@@ -86,8 +94,12 @@ mod tests {
     fn hostile_ids_stay_in_the_directory_and_are_recognised() {
         let long = "é".repeat(5000);
         for id in ["../../etc/passwd", "a/b\0c\nd", "", ".", &long] {
-            let mut document = document(id);
-            document.at = Timestamp::MIN;
+            let mut old = dossier(id);
+            old.report.incident.timestamp = Timestamp::MIN;
+            let document = Document {
+                dossier: Arc::new(old),
+                ..document(id)
+            };
             let name = report(&document, 99);
             assert!(is_report(&name), "{name}");
             assert!(!name.contains('/') && !name.contains('\0'), "{name}");

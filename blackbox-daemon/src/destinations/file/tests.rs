@@ -1,24 +1,25 @@
 //! The file destination in a temporary directory.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::ToSpan;
 
 use super::{Config, check, open_directory, place, write};
 use crate::destinations::Document;
-use crate::destinations::tests::document;
+use crate::destinations::tests::{document, dossier, made};
 
-/// The `number`th incident, with 100 bytes.
+/// The `number`th incident.
 fn numbered(number: i64) -> Document {
-    let document = document("oom");
+    let mut dossier = dossier("oom");
+    dossier.report.incident.timestamp += number.seconds();
     Document {
-        at: document.at + number.seconds(),
-        bytes: Bytes::from(vec![b'x'; 100]),
-        ..document
+        dossier: Arc::new(dossier),
+        ..document("oom")
     }
 }
 
@@ -45,7 +46,7 @@ fn a_document_becomes_one_file() {
         ["20260304T050607.891Z_oom-1.json"]
     );
     let path = config.directory.join("20260304T050607.891Z_oom-1.json");
-    assert_eq!(fs::read_to_string(&path).unwrap(), "{\"id\":\"oom-1\"}\n");
+    assert_eq!(fs::read(&path).unwrap(), made(&document("oom-1")));
     assert_eq!(
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
         0o644
@@ -88,16 +89,22 @@ fn the_oldest_go_by_count() {
 #[test]
 fn the_oldest_go_by_bytes_and_the_newest_stays() {
     let root = tempfile::tempdir().unwrap();
+    let length = made(&numbered(1)).len() as u64;
     let config = Config {
-        max_bytes: 250,
+        max_bytes: length * 5 / 2,
         ..Config::new(root.path().to_owned())
     };
     (1..=4).for_each(|number| put(&config, &numbered(number)));
     assert_eq!(names(root.path()).len(), 2);
 
     // The clock was set back and the report alone is too big: the incident just written is kept all the same.
-    let mut big = numbered(-60);
-    big.bytes = Bytes::from(vec![b'x'; 1000]);
+    let mut big = dossier("oom");
+    big.report.incident.timestamp -= 60.seconds();
+    big.report.incident.message = "x".repeat(3 * length as usize);
+    let big = Document {
+        dossier: Arc::new(big),
+        ..document("oom")
+    };
     put(&config, &big);
     assert_eq!(names(root.path()), ["20260304T050507.891Z_oom.json"]);
 }
@@ -169,7 +176,9 @@ fn a_failed_write_leaves_nothing_behind() {
     let directory = open_directory(root.path()).unwrap();
     // The last step fails: a file can't be renamed over a directory.
     fs::create_dir(root.path().join("taken")).unwrap();
-    assert!(place(&directory, "taken", b"x").is_err());
+    assert!(place(&directory, "taken", |mut file| file.write_all(b"x")).is_err());
+    let full = |_: &fs::File| Err(std::io::ErrorKind::StorageFull.into());
+    assert!(place(&directory, "new", full).is_err());
     assert_eq!(names(root.path()), ["taken"]);
 }
 

@@ -1,15 +1,22 @@
-//! The http destination: each document as the body of a POST, with the content type of its format.
+//! The http destination: each document as the body of a POST, with the content type of its format. The body is made while
+//! it is sent, and made anew for each try.
 //!
 //! Tries up to three times when the failure may pass (no answer, 429, 5xx), so a server can see a document
 //! twice: `X-BlackBox-Incident` tells it which. Redirects are not followed, as a report goes only where it was
 //! sent. Errors show no more of the URL than its origin: the rest may be secret.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use bytes::Bytes;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Body, Client, StatusCode, Url};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::destinations::Document;
 
@@ -17,6 +24,8 @@ use crate::destinations::Document;
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// The pauses between tries.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
+/// Pieces of a body that wait for the connection; each is at most 64 KiB.
+const PIECES: usize = 2;
 /// The header that names the incident.
 const INCIDENT: &str = "x-blackbox-incident";
 
@@ -78,6 +87,8 @@ pub enum Error {
         #[source]
         source: reqwest::Error,
     },
+    #[error("cannot make a report")]
+    Unmade(#[source] io::Error),
     #[error("{origin} answered {status}")]
     Refused { origin: String, status: StatusCode },
 }
@@ -86,7 +97,7 @@ impl Error {
     /// Whether another try may succeed.
     fn may_pass(&self) -> bool {
         match self {
-            Self::Url(_) | Self::Client { .. } => false,
+            Self::Url(_) | Self::Client { .. } | Self::Unmade(_) => false,
             Self::NoAnswer { .. } => true,
             Self::Refused { status, .. } => {
                 *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
@@ -120,23 +131,25 @@ impl Endpoint {
 
     /// POSTs `document`, up to three times.
     pub(super) async fn write(&self, document: &Document) -> Result<(), Error> {
+        let length = length(document.clone()).await?;
         for pause in BACK_OFF {
-            match self.post(document).await {
+            match self.post(document, length).await {
                 Err(error) if error.may_pass() => tokio::time::sleep(pause).await,
                 done => return done,
             }
         }
-        self.post(document).await
+        self.post(document, length).await
     }
 
-    async fn post(&self, document: &Document) -> Result<(), Error> {
+    async fn post(&self, document: &Document, length: u64) -> Result<(), Error> {
         let origin = || self.config.origin();
         let answer = self
             .client
             .post(self.config.url.clone())
             .header(CONTENT_TYPE, document.kind.content_type())
-            .header(INCIDENT, header(&document.incident_id))
-            .body(document.bytes.clone())
+            .header(CONTENT_LENGTH, length)
+            .header(INCIDENT, header(document.incident_id()))
+            .body(body(document.clone()))
             .send()
             .await
             .map_err(|source| Error::NoAnswer {
@@ -150,6 +163,46 @@ impl Endpoint {
                 status,
             }),
         }
+    }
+}
+
+/// How long `document` is, bytes: it is made once for that, off the async threads, for not every server takes a body of
+/// which it is not told.
+async fn length(document: Document) -> Result<u64, Error> {
+    tokio::task::spawn_blocking(move || document.make(io::sink()))
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(Error::Unmade)
+}
+
+/// `document` as it is made, off the async threads: whoever makes it waits for the server, and ends when nobody reads it any
+/// more.
+fn body(document: Document) -> Body {
+    let (pieces, made) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let written = document.write(Pieces(&pieces));
+        if let Err(error) = written {
+            // That it ends early must not look like its end. Nobody hears it who has left.
+            pieces.blocking_send(Err(error)).unwrap_or_default();
+        }
+    });
+    Body::wrap(StreamBody::new(ReceiverStream::new(made)))
+}
+
+/// What is written, as the frames of a body.
+struct Pieces<'a>(&'a mpsc::Sender<io::Result<Frame<Bytes>>>);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let piece = Frame::data(Bytes::copy_from_slice(bytes));
+        let sent = self.0.blocking_send(Ok(piece));
+        sent.or(Err(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Config, Endpoint, Error, header};
-use crate::destinations::tests::document;
+use crate::destinations::document::PIECE;
+use crate::destinations::tests::{document, dossier, made};
 use crate::destinations::{Document, Kind};
 use crate::report::format::Format;
 
@@ -56,20 +57,21 @@ pub(in crate::destinations) async fn serve(answers: Vec<Answer>) -> (String, Ask
 
 /// One request with its body.
 async fn read(stream: &mut TcpStream) -> String {
-    let mut request = String::new();
+    let mut request = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         let count = stream.read(&mut buffer).await.unwrap();
-        request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
-        if let Some((head, body)) = request.split_once("\r\n\r\n") {
+        request.extend_from_slice(&buffer[..count]);
+        if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = std::str::from_utf8(&request[..end]).unwrap();
             let length = head
                 .lines()
                 .find_map(|line| line.strip_prefix("content-length: "));
-            if body.len() >= length.unwrap().parse().unwrap() {
-                return request;
+            if request.len() - end - 4 >= length.unwrap().parse().unwrap() {
+                return String::from_utf8(request).unwrap();
             }
         }
-        assert!(count > 0, "the request ended early: {request}");
+        assert!(count > 0, "the request ended early");
     }
 }
 
@@ -100,8 +102,27 @@ async fn a_document_is_posted_as_what_it_is() {
     assert!(asked[0].starts_with("POST /in?key=secret HTTP/1.1\r\n"));
     assert!(asked[0].contains("\r\ncontent-type: application/json\r\n"));
     assert!(asked[0].contains("\r\nx-blackbox-incident: oom-1\r\n"));
-    assert!(asked[0].ends_with("\r\n\r\n{\"id\":\"oom-1\"}\n"));
+    let (_, body) = asked[0].split_once("\r\n\r\n").unwrap();
+    assert_eq!(body.as_bytes(), made(&document("oom-1")));
     assert!(asked[1].contains("\r\ncontent-type: text/plain; charset=utf-8\r\n"));
+}
+
+#[tokio::test]
+async fn a_long_document_is_sent_while_it_is_made_and_whole_each_time() {
+    let (url, asked) = serve(vec![Answer::Status(503), Answer::Status(200)]).await;
+    let mut long = dossier("long");
+    long.report.incident.message = "x".repeat(40 * PIECE);
+    let long = Document {
+        dossier: Arc::new(long),
+        ..document("long")
+    };
+    post(&url, &long).await.unwrap();
+    let asked = asked.lock().unwrap();
+    for request in asked.iter() {
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        assert!(body.as_bytes() == made(&long));
+    }
+    assert_eq!(asked.len(), 2);
 }
 
 #[tokio::test]

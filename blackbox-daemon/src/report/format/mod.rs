@@ -182,6 +182,13 @@ pub struct FormatError {
     source: std::io::Error,
 }
 
+impl From<FormatError> for std::io::Error {
+    /// The cause, of its own kind: that `out` could not be written is no trouble with the format.
+    fn from(error: FormatError) -> Self {
+        error.source
+    }
+}
+
 /// A telemetry value as one text: strings as they are, anything else as JSON on one line.
 fn plain(value: &Value) -> std::borrow::Cow<'_, str> {
     match value {

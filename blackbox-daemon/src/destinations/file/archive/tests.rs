@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 
 use super::Archive;
 use crate::destinations::file::{Config, write};
+use crate::destinations::tests::dossier;
 use crate::destinations::{Document, Kind};
 use crate::report::Report;
 use crate::report::format::Format;
@@ -22,11 +24,11 @@ fn report(id: &str, second: i64) -> Report {
 }
 
 fn put(directory: &Path, report: &Report) {
+    let mut dossier = dossier("");
+    dossier.report = report.clone();
     let document = Document {
-        incident_id: report.incident.id.clone(),
-        at: report.incident.timestamp,
         kind: Kind::Report(Format::Json),
-        bytes: Format::Json.render(report).unwrap().into(),
+        dossier: Arc::new(dossier),
     };
     write(&Config::new(directory.to_owned()), &document).unwrap();
 }
