@@ -1,9 +1,9 @@
-//! The records of a slice, written down and read again: for each its id, its length and its postcard bytes.
+//! The records of a slice, written down and read again: for each its id, its length and its postcard bytes as the window
+//! has them.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use super::invalid;
 use crate::record::{CgroupId, Event, LaneName, Record, RecordId};
 use crate::report::Report;
 use crate::report::case::Case;
@@ -24,15 +24,18 @@ pub(super) fn write(
         .iter()
         .map(|part| CgroupId(part.cgroup_id));
     let parts: BTreeSet<CgroupId> = parts.collect();
-    for (id, record) in case.slice.records(lane) {
+    let mut records = case.slice.records(lane);
+    while let Some((place, record)) = records.next_placed() {
+        let Some(encoded) = case.slice.encoded(place) else {
+            continue;
+        };
         if is_of_others(&record, &parts) {
             continue;
         }
-        let encoded = postcard::to_stdvec(&record).map_err(invalid)?;
         let len = u32::try_from(encoded.len()).map_err(io::Error::other)?;
-        out.write_all(&id.0.to_le_bytes())?;
+        out.write_all(&place.id.0.to_le_bytes())?;
         out.write_all(&len.to_le_bytes())?;
-        out.write_all(&encoded)?;
+        out.write_all(encoded)?;
     }
     Ok(())
 }

@@ -69,10 +69,16 @@ impl Slice {
     /// The record at a place of this slice.
     #[must_use]
     pub fn record(&self, place: Place) -> Option<Record> {
+        decode(self.encoded(place)?)
+    }
+
+    /// Its postcard bytes, as the window keeps them.
+    #[must_use]
+    pub fn encoded(&self, place: Place) -> Option<&[u8]> {
         let mut segments = self.decisive.iter().chain(&self.bulk);
         let segment = segments.nth(place.segment as usize)?;
         let (id, bytes) = segment.frames_from(place.offset)?.next()?;
-        decode(bytes).filter(|_| id == place.id)
+        (id == place.id).then_some(bytes)
     }
 
     /// Bytes of its segments that begin after the record `after`: what it keeps from being freed beyond a slice whose
