@@ -21,9 +21,9 @@ pub struct Ground<'a> {
     pub subjects: &'a BTreeSet<CgroupId>,
     /// The decisive records of the slice …
     pub decisive: &'a [(RecordId, Record)],
-    /// … and of the bulk records that concern it the samples of cgroups and the failed calls, each in order of arrival.
-    pub bulk: &'a [(RecordId, Record)],
-    /// The failed calls among these, in order of time.
+    /// … and the samples of cgroups that concern it, both in order of arrival.
+    pub samples: &'a [(RecordId, Record)],
+    /// The failed calls that concern it, in order of time.
     pub calls: &'a [Failed<'a>],
     /// No failed call of the subjects is missing for the last 10 s before the incident.
     pub calls_whole: bool,
@@ -76,7 +76,7 @@ impl<'a> Ground<'a> {
         &self,
     ) -> impl Iterator<Item = (RecordId, BootTime, &'a crate::record::CgroupSample)> {
         let subjects = self.subjects;
-        self.bulk
+        self.samples
             .iter()
             .filter_map(move |(id, record)| match &record.event {
                 Event::Cgroup(sample)

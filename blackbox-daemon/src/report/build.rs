@@ -43,13 +43,13 @@ pub fn build(case: &Case) -> Report {
         scene,
     } = decide(case, &decisive, &unread);
     let selection = Selection::of_bulk(case, &cast, &mut unread);
-    let calls = calls::failed(&selection.weighed);
+    let calls = calls::failed(&selection.calls);
     let diagnosis = diagnosis::explain(&Ground {
         verdict: &verdict,
         scene: scene.as_ref(),
         subjects: &cast.subjects,
         decisive: &decisive,
-        bulk: &selection.weighed,
+        samples: &selection.samples,
         calls: &calls,
         calls_whole: completeness::calls_are_whole(case, &decisive, &unread, &cast),
         stack: case.stack.as_ref(),
@@ -61,17 +61,21 @@ pub fn build(case: &Case) -> Report {
         .into_iter()
         .chain(diagnosis.cited())
         .collect();
-    let weighed = || decisive.iter().chain(&selection.weighed);
     let tail = tail::Fold::of(
-        weighed().filter(|(_, record)| cast.concerns(record)),
+        decisive
+            .iter()
+            .filter(|(_, record)| cast.concerns(record))
+            .chain(&selection.tail),
         case.wall,
     );
-    let oom_ledger = oom_ledger::of(case, (scene.as_ref(), &verdict), &selection.weighed);
+    let oom_ledger = oom_ledger::of(case, (scene.as_ref(), &verdict), &selection.samples);
+    let (failed_calls, kinds_left_out) = calls::folded(&calls, &cited, case.wall);
+    unread.kinds_left_out = kinds_left_out;
     Report {
         schema: SCHEMA.into(),
         incident: head::summary(case, &decisive, &verdict, &cast),
         evidence: evidence(case, &decisive, &cited),
-        failed_calls: calls::folded(&calls, &cited, case.wall),
+        failed_calls,
         telemetry: selection.telemetry(case, &cast, &cited),
         completeness: completeness::state(case, &decisive, &unread, &cast),
         node: case.node.clone(),

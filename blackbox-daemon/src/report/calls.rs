@@ -14,6 +14,9 @@ use crate::words;
 
 /// Under way (asm-generic/errno.h).
 const EINPROGRESS: u16 = 115;
+/// Most rows of failed calls in one report: nobody reads more, and the head of a report is held in memory. Each call is in
+/// its telemetry all the same.
+pub const MAX_KINDS: usize = 1_000;
 const CONNECT: &str = "connect";
 const GETSOCKOPT: &str = "getsockopt";
 
@@ -102,13 +105,14 @@ fn failed_call((id, record): &(RecordId, Record)) -> Option<Failed<'_>> {
 /// What makes calls alike: name, error and argument.
 type Alike<'a> = (&'a str, u16, Option<&'a str>);
 
-/// Folded by name, error and argument: those of which one is among `cited` first, then the most frequent.
+/// Folded by name, error and argument: those of which one is among `cited` first, then the most frequent, at most
+/// [`MAX_KINDS`]. With how many more there are.
 #[must_use]
 pub fn folded(
     calls: &[Failed<'_>],
     cited: &BTreeSet<RecordId>,
     wall: WallOffset,
-) -> Vec<FailedCalls> {
+) -> (Vec<FailedCalls>, u64) {
     let mut folded: BTreeMap<Alike<'_>, (u64, BootTime, bool)> = BTreeMap::new();
     for call in calls.iter().filter(|call| !call.is_under_way()) {
         let key = (&*call.call, call.errno, call.argument);
@@ -117,21 +121,18 @@ pub fn folded(
         *last = (*last).max(call.at);
         *told |= cited.contains(&call.id);
     }
-    let mut rows: Vec<(bool, FailedCalls)> = folded
-        .into_iter()
-        .map(|((call, errno, argument), (count, last, told))| {
-            let row = FailedCalls {
-                call: call.to_owned(),
-                errno: words::errno(errno),
-                argument: argument.map(words::printable),
-                count,
-                last: wall.wall(last),
-            };
-            (told, row)
-        })
-        .collect();
-    rows.sort_by_key(|(told, row)| std::cmp::Reverse((*told, row.count)));
-    rows.into_iter().map(|(_, row)| row).collect()
+    let mut kinds: Vec<_> = folded.into_iter().collect();
+    kinds.sort_by_key(|(_, (count, _, told))| std::cmp::Reverse((*told, *count)));
+    let left_out = kinds.len().saturating_sub(MAX_KINDS) as u64;
+    let shown = kinds.into_iter().take(MAX_KINDS);
+    let rows = shown.map(|((call, errno, argument), (count, last, _))| FailedCalls {
+        call: call.to_owned(),
+        errno: words::errno(errno),
+        argument: argument.map(words::printable),
+        count,
+        last: wall.wall(last),
+    });
+    (rows.collect(), left_out)
 }
 
 #[cfg(test)]
@@ -170,12 +171,27 @@ mod tests {
         let calls = failed(&records);
         assert_eq!(calls[2].in_words(), "connect 10.0.0.1:80 → ECONNREFUSED");
         assert_eq!(calls[3].in_words(), "getsockopt → ETIMEDOUT");
-        let rows = folded(
+        let (rows, left_out) = folded(
             &calls,
             &BTreeSet::from([RecordId(4)]),
             WallOffset::from_nanos(0),
         );
+        assert_eq!(left_out, 0);
         let errors: Vec<&str> = rows.iter().map(|row| row.errno.as_str()).collect();
         assert_eq!(errors, ["ETIMEDOUT", "ECONNREFUSED"]);
+    }
+    #[test]
+    fn of_many_kinds_the_cited_and_the_frequent_are_shown() {
+        let paths: Vec<String> = (0..1_500).map(|number| format!("/{number}")).collect();
+        let mut records: Vec<_> = (1..)
+            .zip(&paths)
+            .map(|(at, path)| call(at, "openat", 2, 0, Some(path)))
+            .collect();
+        records.push(call(2_000, "openat", 2, 0, Some("/1400")));
+        let cited = BTreeSet::from([RecordId(1_500)]);
+        let (rows, left_out) = folded(&failed(&records), &cited, WallOffset::from_nanos(0));
+        assert_eq!((rows.len(), left_out), (MAX_KINDS, 500));
+        assert_eq!(rows[0].argument.as_deref(), Some("/1499"));
+        assert_eq!(rows[1].argument.as_deref(), Some("/1400"));
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Unread {
     pub(super) bulk: u64,
     /// Failed calls beyond the bound of one report.
     pub(super) calls_left_out: u64,
+    /// Kinds of failed calls beyond the bound of one report.
+    pub(super) kinds_left_out: u64,
     /// Failed calls of the subject's cgroup that were counted and have no record.
     pub(super) own_calls_lost: u64,
 }
@@ -179,6 +181,12 @@ fn notes(case: &Case, unread: &Unread, cast: &Cast) -> Vec<String> {
         let calls_left_out = unread.calls_left_out;
         notes.push(format!(
             "{calls_left_out} older failed calls were left out of this report"
+        ));
+    }
+    if unread.kinds_left_out > 0 {
+        let kinds_left_out = unread.kinds_left_out;
+        notes.push(format!(
+            "{kinds_left_out} more kinds of failed calls, none of them more frequent than those listed, are only in the telemetry"
         ));
     }
     if case.ledger.reports_dropped > 0 {

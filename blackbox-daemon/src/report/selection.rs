@@ -27,16 +27,22 @@ const MAX_TAIL: usize = 2 * 2048;
 pub(super) struct Selection {
     /// Where they lie, in no order.
     places: Vec<Place>,
-    /// Samples, then the calls of an armed container, then failed calls, each in order of arrival.
-    pub(super) weighed: Vec<(RecordId, Record)>,
+    /// Samples of cgroups, and of the processes in them, in order of arrival.
+    pub(super) samples: Vec<(RecordId, Record)>,
+    /// The failed calls among them, in order of arrival.
+    pub(super) calls: Vec<(RecordId, Record)>,
+    /// The newest calls of an armed container among them, in order of arrival.
+    pub(super) tail: VecDeque<(RecordId, Record)>,
 }
 
 impl Selection {
     /// Reads the bulk lane.
     pub(super) fn of_bulk(case: &Case, cast: &Cast, unread: &mut Unread) -> Self {
-        let (mut places, mut weighed) = (Vec::new(), Vec::new());
-        let mut calls: VecDeque<(Place, Record)> = VecDeque::new();
-        let mut tail: VecDeque<(RecordId, Record)> = VecDeque::new();
+        let (mut places, mut samples) = (Vec::new(), Vec::new());
+        let mut tail = VecDeque::new();
+        // As large as they get: growing by doubling they would take twice the memory in a busy minute.
+        let mut calls = VecDeque::with_capacity(MAX_CALLS);
+        let mut call_places = VecDeque::with_capacity(MAX_CALLS);
         let mut records = case.slice.records(LaneName::Bulk);
         while let Some((place, record)) = records.next_placed() {
             if !cast.concerns(&record) {
@@ -46,15 +52,17 @@ impl Selection {
                 Event::FailedCall(_) => {
                     if calls.len() == MAX_CALLS {
                         calls.pop_front();
+                        call_places.pop_front();
                         unread.calls_left_out += 1;
                     }
-                    calls.push_back((place, record));
+                    calls.push_back((place.id, record));
+                    call_places.push_back(place);
                     continue;
                 }
                 Event::CallCounts(counts) => {
                     unread.own_calls_lost += counts.throttled + counts.ring_full;
                 }
-                Event::Cgroup(_) | Event::ProcessMemory(_) => weighed.push((place.id, record)),
+                Event::Cgroup(_) | Event::ProcessMemory(_) => samples.push((place.id, record)),
                 Event::Call(_) => {
                     if tail.len() == MAX_TAIL {
                         tail.pop_front();
@@ -66,10 +74,13 @@ impl Selection {
             places.push(place);
         }
         unread.bulk = records.malformed();
-        places.extend(calls.iter().map(|(place, _)| *place));
-        weighed.extend(tail);
-        weighed.extend(calls.into_iter().map(|(place, record)| (place.id, record)));
-        Self { places, weighed }
+        places.extend(call_places);
+        Self {
+            places,
+            samples,
+            calls: calls.into(),
+            tail,
+        }
     }
 
     /// With the decisive records that concern the incident or are cited.
