@@ -284,22 +284,18 @@ async fn work(
     state: Arc<State>,
     closing: CancellationToken,
 ) {
-    while let Some(Some((document, room))) = closing.run_until_cancelled(queue.recv()).await {
-        write(&target, document, &state).await;
-        drop(room);
+    while let Some(Some((document, _room))) = closing.run_until_cancelled(queue.recv()).await {
+        write(&target, &document, &state).await;
     }
     queue.close();
-    while let Some((document, room)) = queue.recv().await {
-        write(&target, document, &state).await;
-        drop(room);
+    while let Some((document, _room)) = queue.recv().await {
+        write(&target, &document, &state).await;
     }
 }
 
-async fn write(target: &Target, document: Document, state: &State) {
+async fn write(target: &Target, document: &Document, state: &State) {
     let started = clock::boot_now();
-    let result = target.write(&document).await;
-    // Whoever sees it counted can count on its memory.
-    drop(document);
+    let result = target.write(document).await;
     state.note(result, clock::boot_now().since(started));
 }
 
