@@ -1,8 +1,8 @@
 //! Destinations: where the bytes of reports go. One bounded queue and one task each, so none waits for another.
 //!
-//! Takes reports, and writes their documents to files, stdout or a web server, each in the formats it takes and as fast as it
-//! can: a document's bytes are made by its destination, while it writes. A report never
-//! waits here: a document that finds a queue full, or no [`room`], is counted, logged and dropped for that destination alone. A failing write is
+//! Takes reports, and writes their documents to files, stdout or a web server, each in the formats it takes and as fast as
+//! it can: a document's bytes are made by its destination, while it writes. A report never waits here: a document that finds
+//! a queue full, or no room ([`ROOM`]), is counted, logged and dropped for that destination alone. A failing write is
 //! counted and never ends its task. For each destination
 //! `sent = written + failed + dropped + waiting`, exactly, whenever nothing is changing hands.
 

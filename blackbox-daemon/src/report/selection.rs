@@ -14,9 +14,9 @@ use crate::window::Place;
 
 /// Most failed calls in one report; beyond, the newest are kept and a note says so.
 ///
-/// It bounds what is written, not what it takes to write it: with so many, a report is about 12 MiB of JSON, which any
-/// reader and the API can still take as a whole, and of which a directory keeps dozens. A busy minute in full would be 1 to
-/// 2 GiB and push out every other report. The bundle has every call there is. What is weighed is what is shown, so each
+/// It bounds what is written: with so many, a report is some 10 MiB of JSON, which any reader and the API can take as a
+/// whole, and of which a directory keeps dozens. A busy minute in full would be 1 to 2 GiB and push out every other report;
+/// the bundle has every call there is. It also bounds what is decoded at once, for those shown are those weighed: so each
 /// call that a verdict or a diagnosis cites is there.
 pub(super) const MAX_CALLS: usize = 20_000;
 
