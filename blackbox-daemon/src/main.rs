@@ -78,8 +78,12 @@ fn instead(command: Command, config: &Config) -> anyhow::Result<ExitCode> {
             }
             doctor::print(&findings, &mut out)?
         }
-        Command::Report { bundle, format } => {
-            bundle::command::report(&bundle, format, &mut out)?;
+        Command::Report {
+            bundle,
+            files,
+            format,
+        } => {
+            bundle::command::report(&bundle, files.as_deref(), format, &mut out)?;
             true
         }
         Command::Replay { bundle, format } => bundle::command::replay(&bundle, format, &mut out)?,

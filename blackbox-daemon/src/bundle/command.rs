@@ -7,19 +7,32 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::Bundle;
+use crate::evidence;
 use crate::report::build::build;
 use crate::report::format::Format;
 use crate::words;
 
-/// Writes the report of a bundle in a format, as it was told.
+/// Writes the report of a bundle in a format, as it was told; with `files`, made anew with the names that files below that
+/// directory give the stack.
 ///
 /// # Errors
-/// The bundle is not believed, or `out` takes nothing.
-pub fn report(path: &Path, format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+/// The bundle is not believed, `files` is no directory, or `out` takes nothing.
+pub fn report(
+    path: &Path,
+    files: Option<&Path>,
+    format: Format,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let bundle = open(path)?;
-    let bytes = match format {
-        Format::Json => bundle.report_json().to_vec(),
-        _ => format.render(&bundle.report()?)?,
+    let bytes = match (files, format) {
+        (Some(files), _) => {
+            anyhow::ensure!(files.is_dir(), "{} is not a directory", files.display());
+            let mut case = bundle.case()?;
+            case.stack = evidence::stack_of(&case, &[files.to_owned()]);
+            format.render(&build(&case))?
+        }
+        (None, Format::Json) => bundle.report_json().to_vec(),
+        (None, _) => format.render(&bundle.report()?)?,
     };
     out.write_all(&bytes).context("cannot write the report")
 }

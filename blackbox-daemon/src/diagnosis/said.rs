@@ -32,6 +32,8 @@ pub(super) struct Said {
     pub uncaught: Option<Runtime>,
     /// Other causes were named beside it.
     pub mixed: bool,
+    /// It only hints at the cause: a call to a peer that it names must bear it out.
+    pub hinted: bool,
     /// Everything said about it, for the names in it.
     pub context: String,
 }
@@ -125,7 +127,21 @@ fn of_lines(speech: &Speech) -> Option<Said> {
     let outer = speech.newest(usize::MAX).filter(|line| !indented(line));
     let outer: Vec<&Line> = outer.take(LAST_LINES).collect();
     let all: Vec<&Line> = speech.newest(LAST_LINES).collect();
-    of_last(&outer, speech).or_else(|| of_last(&all, speech))
+    of_last(&outer, speech)
+        .or_else(|| of_last(&all, speech))
+        .or_else(|| hinted(&outer, speech))
+}
+
+/// An error that hints at a cause, where none is named.
+fn hinted(last: &[&Line], speech: &Speech) -> Option<Said> {
+    let mut errors = last
+        .iter()
+        .filter(|line| phrases::weight(&line.text) == Weight::Error);
+    let (line, code) = errors.find_map(|line| Some((line, phrases::hint(&line.text)?)))?;
+    let mut said = Said::new(code, line, speech.speaker);
+    said.hinted = true;
+    said.context.clone_from(&line.text);
+    Some(said)
 }
 
 fn of_last(last: &[&Line], speech: &Speech) -> Option<Said> {
@@ -165,6 +181,7 @@ impl Said {
             speaker,
             uncaught: None,
             mixed: false,
+            hinted: false,
             context: String::new(),
         }
     }

@@ -82,7 +82,6 @@ impl Finder {
 
     fn stack(&self, case: &Case) -> Option<Stack> {
         let process = case.incident.first.about.process()?;
-        let (id, stack) = crash(&case.slice, process.key, case.incident.first.at)?;
         let place = case.names.cgroup(process.cgroup).map(|known| &known.place);
         let mut roots = Vec::new();
         if let Some(container) = place.and_then(Place::container_id) {
@@ -93,9 +92,17 @@ impl Finder {
         // it is; and where the runtime has no root for this container, it may have run with the node's.
         roots.push(self.config.root.clone());
         roots.retain(|root| root.is_dir());
-        let exe = case.names.exe(process.key);
-        Some(stack::explain(&stack, id, exe, &roots))
+        stack_of(case, &roots)
     }
+}
+
+/// The stack that the process of the incident left, with the names that files below `roots` give. `None`: it left none.
+#[must_use]
+pub fn stack_of(case: &Case, roots: &[PathBuf]) -> Option<Stack> {
+    let process = case.incident.first.about.process()?;
+    let (id, stack) = crash(&case.slice, process.key, case.incident.first.at)?;
+    let exe = case.names.exe(process.key);
+    Some(stack::explain(&stack, id, exe, roots))
 }
 
 /// A fault that a program handles (Go and the JVM do, all the time) is about its end only this long before it.

@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use xtask::timing::wait_for;
 
-use crate::lab::{self, Lab, Life};
+use crate::lab::{self, DAEMON, Lab, Life, VICTIM};
 
 /// Runs a script as the first process of a pid namespace and returns the report on its cgroup.
 fn contained(lab: &mut Lab, name: &str, script: &str) -> Result<Value> {
@@ -64,5 +65,41 @@ fn a_fault_leaves_its_place_and_its_stack() -> Result<()> {
     let count: u32 = frames.trim_end_matches(" frames").parse()?;
     assert!((1..=32).contains(&count), "{told}");
     assert!(told.contains("at SIGSEGV"), "{told}");
+    Ok(())
+}
+
+/// The program is gone when its report is made; with its file at hand again, the bundle tells where it was.
+#[test]
+fn a_bundle_names_the_stack_when_the_files_are_there_again() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let (cgroup, place) = (lab::cgroup("files-later")?, tempfile::tempdir()?);
+    let program = place.path().join("crasher");
+    std::fs::copy(VICTIM, &program)?;
+    let path = program.to_string_lossy().into_owned();
+    let (pid, ..) = lab::run_as(&cgroup, &path, &["segv-null"])?;
+    std::fs::remove_file(&program)?;
+    let (written, report) = lab
+        .daemon
+        .wait_report(lab::LIMIT, |report| lab::is_about(report, pid))?;
+    let own = |report: &Value| {
+        let frames = report["stack"]["frames"].as_array().into_iter().flatten();
+        let names = frames.filter_map(|frame| frame["function"].as_str());
+        names.filter(|name| name.contains("write_to")).count()
+    };
+    assert_eq!(own(&report), 0, "{:#}", report["stack"]);
+    let bundle = written.with_extension("tar.zst");
+    let there = wait_for(lab::LIMIT, || anyhow::Ok(bundle.is_file().then_some(())))?;
+    there.context("no bundle")?;
+    let root = tempfile::tempdir()?;
+    let again = root.path().join(path.trim_start_matches('/'));
+    std::fs::create_dir_all(again.parent().context("no parent")?)?;
+    std::fs::copy(VICTIM, &again)?;
+    let output = std::process::Command::new(DAEMON)
+        .args(["report", "--format", "json", "--files"])
+        .args([root.path(), &bundle])
+        .output()?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let report: Value = serde_json::from_slice(&output.stdout).context(told)?;
+    assert_eq!(own(&report), 1, "{:#}", report["stack"]);
     Ok(())
 }

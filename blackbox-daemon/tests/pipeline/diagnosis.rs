@@ -126,6 +126,25 @@ fn an_error_that_says_only_its_name_is_about_what_was_tried_again_and_again() {
 }
 
 #[test]
+fn that_something_took_too_long_is_a_time_out_of_a_connect_to_the_peer_it_names() {
+    let words = "CRITICAL cannot score without the store at 10.0.3.7:41051 (timed out), stopping\n";
+    let tried = call(END - 1_500, "connect", 115, Some("10.0.3.7:41051"));
+    expect(
+        &[tried, says(END - 5, words), exits(75)],
+        "BBX-CONN-TIMEOUT",
+        "likely",
+    );
+    let other = call(END - 1_500, "connect", 115, Some("10.0.9.9:80"));
+    expect(
+        &[other, says(END - 5, words), exits(75)],
+        "BBX-UNKNOWN",
+        "unknown",
+    );
+    let job = "ERROR job timed out after 30 s\n";
+    expect(&[says(END - 5, job), exits(1)], "BBX-UNKNOWN", "unknown");
+}
+
+#[test]
 fn a_line_written_in_pieces_is_one_line() {
     let records = [
         call(END - 20, "connect", 111, Some("10.0.3.7:5432")),

@@ -63,6 +63,10 @@ pub enum Command {
     /// Show the report of a bundle (INCIDENT.tar.zst), as it was told.
     Report {
         bundle: PathBuf,
+        /// Name the functions of the stack anew, from the files below this directory: the root of the container, or of its
+        /// image unpacked.
+        #[arg(long, value_name = "DIRECTORY")]
+        files: Option<PathBuf>,
         /// What it looks like.
         #[arg(long, value_name = "FORMAT", default_value = "default", value_parser = values::format)]
         format: Format,

@@ -15,6 +15,8 @@ use crate::record::BootTime;
 use crate::report::calls::Failed;
 use crate::verdict::Grade;
 
+/// How well a peer must be named by words that only hint: by its port or host.
+const NAMES_PEER: u8 = 2;
 /// A call that failed so shortly before it was spoken of.
 const SPOKEN_OF: Duration = Duration::from_millis(20);
 
@@ -30,6 +32,10 @@ pub(in crate::diagnosis) fn by_words(
         return said.uncaught.map(|_| uncaught(ground, said));
     }
     let call = spoken_of(&calls, actor, &said);
+    let names_peer = |call: &Failed<'_>| refused::named(&said.context, call) >= NAMES_PEER;
+    if said.hinted && !call.is_some_and(names_peer) {
+        return None;
+    }
     let own = call.is_some_and(|call| actor.is(&call.process));
     let shown = call.is_some_and(|call| !call.is_under_way());
     let sure = own && shown && !said.mixed && said.speaker == Speaker::Victim;

@@ -41,6 +41,16 @@ pub(super) fn cause(line: &str) -> Option<Code> {
     causes(line).next()
 }
 
+/// The cause of a line that says only that something took too long: anything may, so it counts only where a call to a peer
+/// that it names bears it out.
+pub(super) fn hint(line: &str) -> Option<Code> {
+    let small = line.to_lowercase();
+    let slow = ["timed out", "timeout", "deadline exceeded"];
+    slow.iter()
+        .any(|phrase| small.contains(phrase))
+        .then_some(Code::ConnTimeout)
+}
+
 /// Every cause that a line names, in the order of decision.
 pub(super) fn causes(line: &str) -> impl Iterator<Item = Code> {
     let small = line.to_lowercase();
