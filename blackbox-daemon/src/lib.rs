@@ -14,7 +14,7 @@
 //!                                                       destinations: file · stdout · http ◄───┘
 //! ```
 //!
-//! `window`, `incident`, `verdict`, `diagnosis` and `report` are pure: they read no clock, do no IO, take no lock and never
+//! `window`, `incident`, `starts`, `verdict`, `diagnosis` and `report` are pure: they read no clock, do no IO, take no lock and never
 //! await. `recorder` is the one task that owns the window. `app` wires the parts and drains them at the end.
 
 pub mod record;
@@ -30,6 +30,8 @@ pub mod identity;
 pub mod incident;
 
 pub mod arming;
+
+pub mod starts;
 
 pub mod recorder;
 

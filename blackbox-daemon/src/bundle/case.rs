@@ -18,6 +18,7 @@ use crate::record::{BootTime, CgroupId, SourceState};
 use crate::report::case::Case;
 use crate::report::ledger::Ledger;
 use crate::report::{LogTail, NodeInfo, Stack};
+use crate::starts::Comparison;
 use crate::window::{ByClass, Sealed, Slice};
 
 /// The parts of a case; see [`Case`].
@@ -32,6 +33,7 @@ pub(super) struct Kept {
     closed: BootTime,
     window: Duration,
     ends: Vec<PastEnd>,
+    start: Option<Comparison>,
     slice: Bounds,
 }
 
@@ -59,6 +61,7 @@ pub(super) fn write(case: &Case) -> io::Result<Vec<u8>> {
         closed: case.closed,
         window: case.window,
         ends: case.ends.clone(),
+        start: case.start.clone(),
         slice: Bounds {
             start: slice.start,
             end: slice.end,
@@ -125,6 +128,7 @@ impl Kept {
             closed: self.closed,
             window: self.window,
             ends: self.ends,
+            start: self.start,
             log,
             stack,
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::status::{Latest, Status, View};
 use crate::arming::{Arming, Order};
 use crate::clock::WallOffset;
-use crate::identity::Identities;
+use crate::identity::{Identities, Names};
 use crate::incident::ends::Ends;
-use crate::incident::trigger::{self, Rules};
+use crate::incident::trigger::{self, About, Rules};
 use crate::incident::{self, Incident, Incidents};
 use crate::record::{
     BootTime, CgroupId, Class, Event, Gap, Health, LossCause, Record, SourceName, Subject,
@@ -16,6 +16,7 @@ use crate::record::{
 use crate::report::NodeInfo;
 use crate::report::case::Case;
 use crate::report::ledger::Ledger;
+use crate::starts::Starts;
 use crate::window::{self, Appended, Window};
 
 /// What the recorder is told.
@@ -43,6 +44,8 @@ pub struct Core {
     /// How containers ended so far.
     ends: Ends,
     arming: Arming,
+    /// How runs start, and healthy ones started.
+    starts: Starts,
 }
 
 impl Core {
@@ -61,6 +64,7 @@ impl Core {
             latest: Latest::default(),
             ends: Ends::default(),
             arming: Arming::new(0),
+            starts: Starts::default(),
             identities,
             config,
         }
@@ -106,6 +110,7 @@ impl Core {
         let names = self.identities.names();
         self.ends.observe(record, names);
         self.arming.observe(record, names, &self.config.rules);
+        self.starts.observe(record, id);
         if let Some(trigger) = trigger::inspect(record, id, names, &self.config.rules) {
             let now = incident::Now {
                 at: now,
@@ -159,6 +164,7 @@ impl Core {
     pub fn turn(&mut self, now: BootTime, wall: WallOffset, stopping: bool) -> Vec<Case> {
         self.lose_shed(now, wall);
         let horizon = self.config.storage.retention + self.config.incidents.settle;
+        self.starts.turn(now, self.identities.names());
         self.identities.forget_before(now.minus(horizon));
         let known = incident::Now {
             at: now,
@@ -186,7 +192,10 @@ impl Core {
             .filter(|(_, count)| *count > 0)
             .collect();
         let uid = incident.first.location.pod_uid.as_deref();
+        let names = self.identities.names();
+        let place = place(&incident, names);
         Case {
+            start: place.and_then(|id| self.starts.compare(id, names)),
             ends: uid.map(|uid| self.ends.of(uid)).unwrap_or_default(),
             log: None,
             stack: None,
@@ -250,6 +259,18 @@ impl Core {
     pub fn recorded(&self) -> &BTreeMap<Class, u64> {
         &self.ledger.recorded
     }
+}
+
+/// The cgroup it happened in.
+fn place(incident: &Incident, names: &Names) -> Option<CgroupId> {
+    let About::Container(ended) = &incident.first.about else {
+        return incident.process().map(|process| process.cgroup);
+    };
+    let cgroups = names.cgroups_of(ended.end.container_id.as_deref()?);
+    cgroups.into_iter().find(|id| {
+        let known = names.cgroup(*id);
+        known.is_some_and(|it| it.place.container_id() == ended.end.container_id.as_deref())
+    })
 }
 
 /// Whether the API server's word on the pods comes in.

@@ -12,8 +12,8 @@ use super::completeness::{self, Unread};
 use super::selection::Selection;
 use super::sentence::sentence;
 use super::{
-    Evidence, LastWords, Report, SCHEMA, calls, head, history, last_calls, neighbours, oom_ledger,
-    tail,
+    Evidence, LastWords, Report, SCHEMA, calls, divergence, head, history, last_calls, neighbours,
+    oom_ledger, tail,
 };
 use crate::diagnosis::{self, Ground};
 use crate::identity::Place;
@@ -71,6 +71,7 @@ pub fn build(case: &Case) -> Report {
     let oom_ledger = oom_ledger::of(case, (scene.as_ref(), &verdict), &selection.samples);
     let (failed_calls, kinds_left_out) = calls::folded(&calls, &cited, case.wall);
     unread.kinds_left_out = kinds_left_out;
+    let divergence = divergence::of(case, &decisive, &calls);
     Report {
         schema: SCHEMA.into(),
         incident: head::summary(case, &decisive, &verdict, &cast),
@@ -88,6 +89,7 @@ pub fn build(case: &Case) -> Report {
             case.wall,
         ),
         stack: case.stack.clone(),
+        divergence,
         history: history::rows(case, &cast.containers),
         log: case.log.as_ref().and_then(|log| log.as_ref().ok().cloned()),
         oom_ledger,

@@ -9,6 +9,7 @@ use crate::identity::Names;
 use crate::incident::Incident;
 use crate::incident::ends::PastEnd;
 use crate::record::BootTime;
+use crate::starts::Comparison;
 use crate::window::Slice;
 
 /// A closed incident with everything its report is made from. Cheap: a slice is clones of sealed segments.
@@ -26,6 +27,8 @@ pub struct Case {
     pub window: Duration,
     /// How instances of the containers of its pod ended, oldest first.
     pub ends: Vec<PastEnd>,
+    /// The start of the run that it happened in, and the healthy one to compare it with.
+    pub start: Option<Comparison>,
     /// The log of the instance that ended, or why it cannot be had. `None`: nobody looked.
     pub log: Option<Result<LogTail, String>>,
     /// The stack of the thread that faulted, with names. `None`: there is none, or nobody looked.

@@ -8,6 +8,7 @@ pub mod calls;
 pub mod case;
 mod cast;
 mod completeness;
+mod divergence;
 pub mod entries;
 mod entry;
 pub mod format;
@@ -38,6 +39,7 @@ use crate::diagnosis::Diagnosis;
 pub use crate::record::Severity;
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::verdict::Verdict;
+pub use divergence::Divergence;
 pub use entry::{Entry, EntryKind, EntrySource};
 pub use last_calls::LastCalls;
 pub use left::{FoundBy, Frame, LastWords, LogLine, LogTail, Stack};
@@ -67,6 +69,9 @@ pub struct Report {
     #[schema(required = true)]
     pub pod: Option<PodInfo>,
     pub containers: Vec<ContainerInfo>,
+    /// Where its run left the way that the last healthy run of the same kind had gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<Divergence>,
     /// How instances of the subject's container ended so far, this end included, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryRow>,

@@ -86,7 +86,7 @@ mod tests {
         bare.history.clear();
         bare.last_words.clear();
         bare.neighbours.clear();
-        bare.oom_ledger = None;
+        (bare.oom_ledger, bare.divergence) = (None, None);
         (bare.incident.pod_name, bare.incident.namespace) = (None, None);
         let mut reports = vec![sample_report(), bare];
         for evil in hostile() {

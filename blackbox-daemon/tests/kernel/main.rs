@@ -15,6 +15,7 @@ mod server;
 mod attribution;
 mod conservation;
 mod deaths;
+mod divergence;
 mod faults;
 mod last_calls;
 mod last_words;

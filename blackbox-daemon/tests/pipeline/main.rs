@@ -4,6 +4,7 @@ mod cluster;
 mod completeness;
 mod deaths;
 mod diagnosis;
+mod divergence;
 mod formats;
 mod incidents;
 mod kube;

@@ -41,6 +41,15 @@ pub(super) fn diagnosis(page: &mut Page, report: &Report) {
     for (index, fact) in diagnosis.facts.iter().enumerate() {
         statement(page, (Section::Diagnosis, 20 + index), fact);
     }
+    if let Some(it) = &report.divergence {
+        let place = (Section::Diagnosis, 22);
+        page.say(
+            place,
+            "- first difference: ",
+            &it.summary,
+            &cites(&it.cites),
+        );
+    }
     if let Some(ledger) = &report.oom_ledger
         && let Some(text) = summary(ledger)
     {

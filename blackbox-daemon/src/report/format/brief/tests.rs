@@ -80,6 +80,7 @@ fn a_brief_in_full() {
          ## Diagnosis\n\
          BBX-OOM-LIMIT (proven): its memory cgroup reached its limit of 512 MiB\n\
          - proven: the OOM killer chose java (4711) [r14]\n\
+         - first difference: after exec /usr/bin/shop this run had openat /etc/shop.yaml → ENOENT [r12]\n\
          - memory: container 3f2a91b0c4d5 used 512.0 MiB of 512.0 MiB, its limit was hit; 500.0 ms before the kill \
          500.0 MiB: anon 480.0 MiB, file 16.0 MiB, shmem 0 B, kernel 4.0 MiB; java (pid 4711) 490.0 MiB (victim, at the \
          kill); sh (pid 4700) 1.0 MiB (3.0 ms after the kill) [r12, r14]\n\

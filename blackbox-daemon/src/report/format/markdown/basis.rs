@@ -1,12 +1,13 @@
-//! What the verdict rests on: its statements, the cited records in words, who used the node's memory, and earlier ends.
+//! What the verdict rests on: its statements, the cited records in words, who used the node's memory, the difference to a healthy run,
+//! and earlier ends.
 
 use std::io::{self, Write};
 
 use super::head::statement;
 use super::{Cites, TIME};
-use crate::report::Report;
 use crate::report::format::line::statements;
 use crate::report::format::quote::Inline;
+use crate::report::{Divergence, Report};
 use crate::words;
 
 /// The statements of the verdict that the diagnosis does not repeat.
@@ -30,6 +31,17 @@ pub(super) fn evidence(out: &mut impl Write, report: &Report) -> io::Result<()> 
     for row in &report.evidence {
         let (time, what) = (row.timestamp.strftime(TIME), Inline(&row.what));
         writeln!(out, "- `{}` at {time}: {what}", row.id)?;
+    }
+    writeln!(out)
+}
+
+/// Where its run left the way of the last healthy one.
+pub(super) fn divergence(out: &mut impl Write, divergence: &Divergence) -> io::Result<()> {
+    let (summary, cites) = (Inline(&divergence.summary), Cites(&divergence.cites));
+    writeln!(out, "## First difference to the last healthy run\n")?;
+    writeln!(out, "- {summary}{cites}")?;
+    for note in &divergence.notes {
+        writeln!(out, "- {}", Inline(note))?;
     }
     writeln!(out)
 }

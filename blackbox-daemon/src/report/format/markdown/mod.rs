@@ -35,6 +35,9 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         memory::ledger(out, ledger)?;
     }
     basis::neighbours(out, report)?;
+    if let Some(divergence) = &report.divergence {
+        basis::divergence(out, divergence)?;
+    }
     crash::failed_calls(out, report)?;
     crash::last_calls(out, &report.last_calls)?;
     if let Some(tail) = &report.tail {

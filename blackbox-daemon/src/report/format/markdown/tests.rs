@@ -61,6 +61,11 @@ fast). (See docs/causes/BBX-OOM-LIMIT.md.)
 
 - pod prod/hog used 96.0 MiB of memory, requests 32.0 MiB `r12`
 
+## First difference to the last healthy run
+
+- after exec /usr/bin/shop this run had openat /etc/shop.yaml → ENOENT `r12`
+- compared are 2 steps
+
 ## Failed calls
 
 | call | error | argument | times | last |

@@ -63,6 +63,13 @@ pub(in crate::report) fn poison(report: &mut Report, evil: &str) {
         (frame.function, frame.source, frame.module) = (text(), text(), text());
         evil.clone_into(&mut stack.notes[0]);
     }
+    if let Some(divergence) = &mut report.divergence {
+        let (summary, kind) = (&mut divergence.summary, &mut divergence.kind);
+        for place in [summary, kind, &mut divergence.notes[0]] {
+            evil.clone_into(place);
+        }
+        (divergence.after, divergence.here, divergence.healthy) = (text(), text(), text());
+    }
     if let Some(ledger) = &mut report.oom_ledger {
         evil.clone_into(&mut ledger.levels[0].name);
         ledger.levels[0].cgroup_path = text();

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::diagnosis::{Code, Diagnosis};
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::report::{
-    ClassCount, Completeness, ContainerInfo, Entry, EntryKind, EntrySource, Evidence, FailedCalls,
-    FoundBy, Frame, GapCount, HistoryRow, IncidentKind, IncidentSummary, LastCalls, LastWords,
-    LedgerLevel, LedgerParts, LedgerProcess, LogLine, LogTail, Neighbour, NodeInfo, OomLedger,
-    PodInfo, Report, Role, SCHEMA, Severity, SourceLine, Stack, Tail, TailRow,
+    ClassCount, Completeness, ContainerInfo, Divergence, Entry, EntryKind, EntrySource, Evidence,
+    FailedCalls, FoundBy, Frame, GapCount, HistoryRow, IncidentKind, IncidentSummary, LastCalls,
+    LastWords, LedgerLevel, LedgerParts, LedgerProcess, LogLine, LogTail, Neighbour, NodeInfo,
+    OomLedger, PodInfo, Report, Role, SCHEMA, Severity, SourceLine, Stack, Tail, TailRow,
 };
 use crate::verdict::{Cause, Grade, Statement, Verdict};
 
@@ -145,6 +145,18 @@ pub(crate) fn sample_report() -> Report {
                     found_by: FoundBy::FramePointer,
                 },
             ],
+        }),
+        divergence: Some(Divergence {
+            summary: "after exec /usr/bin/shop this run had openat /etc/shop.yaml → ENOENT"
+                .to_owned(),
+            kind: "image sha256:ab as container app in namespace prod".to_owned(),
+            started: at("2026-03-04T05:05:50Z"),
+            healthy_started: at("2026-03-03T05:05:50Z"),
+            after: Some("exec /usr/bin/shop".to_owned()),
+            here: Some("openat /etc/shop.yaml → ENOENT".to_owned()),
+            healthy: None,
+            cites: vec![RecordId(12)],
+            notes: vec!["compared are 2 steps".to_owned()],
         }),
         oom_ledger: Some(ledger()),
         neighbours: vec![Neighbour {

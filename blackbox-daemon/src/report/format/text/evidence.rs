@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::harmless::{Cell, Line, Start};
+use super::harmless::{Cell, Cites, Line, Start};
 use super::{TIME, memory};
 use crate::report::{LogTail, Report, Stack};
 use crate::words;
@@ -28,6 +28,13 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     if let Some(ledger) = &report.oom_ledger {
         memory::write(out, ledger)?;
+    }
+    if let Some(it) = &report.divergence {
+        let (summary, cites) = (Line(&it.summary), Cites(&it.cites));
+        writeln!(out, "DIVERGENCE: {summary}{cites}")?;
+        for note in &it.notes {
+            writeln!(out, "DIVERGENCE: note: {}", Line(note))?;
+        }
     }
     calls(out, report)?;
     last_calls(out, report)?;

@@ -39,6 +39,8 @@ MEMORY: container 3f2a91b0c4d5 | 512.0 MiB of 512.0 MiB, its limit was hit [r14]
 PROCESS: java (4711) | 490.0 MiB, 95 % | victim, at the kill [r14]
 PROCESS: sh (4700) | 1.0 MiB, 0 % | 3.0 ms after the kill [r12]
 PROCESS: 7 more, 3.0 MiB together as far as they were read
+DIVERGENCE: after exec /usr/bin/shop this run had openat /etc/shop.yaml → ENOENT [r12]
+DIVERGENCE: note: compared are 2 steps
 CALLS: connect 10.0.3.7:5432 → ECONNREFUSED × 41, last at 2026-03-04 05:06:07.000
 THREAD: r15 | 3 threads, one of them worker (4713): waiting in futex(0x7f10, 0x80, 0x2)
 TAIL: the last 41 of 977 calls while every call was kept
@@ -107,6 +109,10 @@ fn hostile_names_forge_no_line_and_no_column() {
     report.incident.kind = IncidentKind::Reported(evil.to_owned());
     report.history[0].end = evil.to_owned();
     report.neighbours[0].pod = evil.to_owned();
+    if let Some(divergence) = &mut report.divergence {
+        divergence.summary = evil.to_owned();
+        divergence.notes[0] = evil.to_owned();
+    }
     if let Some(ledger) = &mut report.oom_ledger {
         ledger.levels[0].name = evil.to_owned();
         ledger.processes[0].comm = evil.to_owned();
