@@ -25,6 +25,7 @@ pub enum Class {
     Call,
     CallCounts,
     NodeSample,
+    /// Samples of cgroups, and of the processes in those that are near their memory limit.
     CgroupSample,
     /// What sidecars measured.
     Telemetry,

@@ -1,7 +1,7 @@
 //! A cgroup's sample as entries.
 
 use super::{Made, percent};
-use crate::record::CgroupSample;
+use crate::record::{CgroupSample, MemoryUse};
 use crate::report::EntryKind;
 
 pub(super) fn cgroup(made: &mut Made<'_>, sample: &CgroupSample) {
@@ -26,22 +26,7 @@ pub(super) fn cgroup(made: &mut Made<'_>, sample: &CgroupSample) {
         );
     }
     if let Some(memory) = sample.memory {
-        for (name, value) in [
-            ("container_memory_current_bytes", Some(memory.current)),
-            ("container_memory_limit_bytes", memory.max),
-            ("container_memory_anon_bytes", memory.anon),
-            ("container_memory_file_bytes", memory.file),
-            ("container_memory_shmem_bytes", memory.shmem),
-            ("container_memory_mapped_bytes", memory.mapped),
-            ("container_memory_dirty_bytes", memory.dirty),
-            ("container_memory_kernel_bytes", memory.kernel),
-            ("container_memory_slab_bytes", memory.slab),
-            ("container_memory_sock_bytes", memory.sock),
-            ("container_memory_oom_kills", memory.oom_kills),
-            ("container_memory_limit_hits", memory.limit_hits),
-        ] {
-            made.add_known(EntryKind::Memory, name, value);
-        }
+        self::memory(made, &memory);
     }
     if let Some(io) = sample.io {
         for (name, value) in [
@@ -69,5 +54,24 @@ pub(super) fn cgroup(made: &mut Made<'_>, sample: &CgroupSample) {
         ] {
             made.add_stall(what, &format!("container_pressure_{what}"), stall);
         }
+    }
+}
+
+fn memory(made: &mut Made<'_>, memory: &MemoryUse) {
+    for (name, value) in [
+        ("container_memory_current_bytes", Some(memory.current)),
+        ("container_memory_limit_bytes", memory.max),
+        ("container_memory_anon_bytes", memory.anon),
+        ("container_memory_file_bytes", memory.file),
+        ("container_memory_shmem_bytes", memory.shmem),
+        ("container_memory_mapped_bytes", memory.mapped),
+        ("container_memory_dirty_bytes", memory.dirty),
+        ("container_memory_kernel_bytes", memory.kernel),
+        ("container_memory_slab_bytes", memory.slab),
+        ("container_memory_sock_bytes", memory.sock),
+        ("container_memory_oom_kills", memory.oom_kills),
+        ("container_memory_limit_hits", memory.limit_hits),
+    ] {
+        made.add_known(EntryKind::Memory, name, value);
     }
 }
