@@ -98,7 +98,7 @@ impl App {
             metrics: &metrics,
             node: &node,
         };
-        let recording = Recording::start(&parts, intake, sources.orders.clone());
+        let recording = Recording::start(&parts, intake, sources.hands.clone());
         metrics.read_recorder(recording.handle.clone());
         metrics.read_destinations(destinations.clone());
         let serving = Serving::default();

@@ -2,19 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::arming::Order;
 use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
 use crate::evidence::{self, Finder};
 use crate::metrics::Metrics;
 use crate::recorder::status::Handle;
-use crate::recorder::{self, Core, MAX_CASES, Recorder};
+use crate::recorder::{self, Core, Hands, MAX_CASES, Recorder};
 use crate::report::NodeInfo;
 use crate::reporter::{self, Aids, Told};
 use crate::sources::Intake;
@@ -41,11 +39,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl Recording {
-    pub(super) fn start(
-        parts: &Parts<'_>,
-        intake: Intake,
-        orders: Option<SyncSender<Order>>,
-    ) -> Self {
+    pub(super) fn start(parts: &Parts<'_>, intake: Intake, hands: Option<Hands>) -> Self {
         let Parts {
             config,
             hierarchies,
@@ -74,7 +68,7 @@ impl Recording {
             recorder,
             cgroups.into_iter().map(|found| (found.id, found.path)),
         );
-        let slots = match (&orders, &config.kernel) {
+        let slots = match (&hands, &config.kernel) {
             (Some(_), Some(limits)) => limits.tails as usize,
             _ => 0,
         };
@@ -82,8 +76,8 @@ impl Recording {
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let recorder = Recorder::new(core, intake, cases);
-        let recorder = match orders {
-            Some(orders) => recorder.ordering(orders),
+        let recorder = match hands {
+            Some(hands) => recorder.with_hands(hands),
             None => recorder,
         };
         let (handle, told) = (recorder.handle(), Told::default());

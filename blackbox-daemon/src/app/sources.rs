@@ -1,17 +1,19 @@
 //! Starts the sources and stops them. One that cannot start says so by name.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::arming::Order;
 use crate::clock;
 use crate::config::{Config, Kubernetes};
 use crate::metrics::Metrics;
 use crate::record::{Health, SourceName};
+use crate::recorder::Hands;
 use crate::report::NodeInfo;
+use crate::sources::cgroup::closely::{Armed, sample_armed};
 use crate::sources::cgroup::killed::Looker;
 use crate::sources::cgroup::{CgroupSampler, Hierarchies};
 use crate::sources::ebpf::load::Programs;
@@ -29,8 +31,17 @@ pub(super) struct Sources {
     stop: CancellationToken,
     /// What the kube source counts, if there is one.
     pub(super) kube: Option<Counts>,
-    /// Where containers are armed, if the kernel programs run.
-    pub(super) orders: Option<SyncSender<Order>>,
+    /// By which containers are armed, if the kernel programs run.
+    pub(super) hands: Option<Hands>,
+}
+
+/// What every source is started with.
+struct Starter<'a> {
+    config: &'a Config,
+    feed: &'a Feed,
+    metrics: &'a Metrics,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Sources {
@@ -41,92 +52,112 @@ impl Sources {
         feed: &Feed,
         (metrics, node): (&Metrics, &NodeInfo),
     ) -> Self {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let now = clock::boot_now();
-        let mut orders = None;
-        match (kernel, hierarchies) {
-            (Ok(mut programs), Ok(found)) => {
-                metrics.read_programs(programs.take_descriptors());
-                let health = hooks_health(&programs.hooks);
-                let (kills, looker) =
-                    Looker::new(found.clone(), config.proc_root.clone(), feed.clone());
-                tasks.spawn(looker.run(stop.clone()));
-                let (wishes, taken) = sync_channel(ORDERS);
-                let reader = Reader::new(programs, feed.clone(), (kills, taken));
-                let spawned = reader.and_then(|it| spawn_reader(&tasks, it, stop.clone(), feed));
-                let health = match spawned {
-                    Ok(()) => {
-                        orders = Some(wishes);
-                        health
-                    }
-                    Err(error) => Health::Failed(format!("its reader could not start: {error}")),
-                };
-                announce(SourceName::Ebpf, now, health, feed);
-            }
-            (Ok(_), Err(error)) => {
-                announce(SourceName::Ebpf, now, Health::Failed(error.clone()), feed);
-            }
-            (Err(health), _) => announce(SourceName::Ebpf, now, health, feed),
-        }
-        let procfs = ProcfsSampler::new(config.proc_root.clone());
-        tasks.spawn(sample_each(
-            metrics.timed(procfs),
-            config.interval,
-            feed.clone(),
-            stop.clone(),
-        ));
-        match hierarchies {
-            Ok(found) => {
-                let cgroups = CgroupSampler::new(found.clone(), config.proc_root.clone());
-                tasks.spawn(sample_each(
-                    metrics.timed(cgroups),
-                    config.interval,
-                    feed.clone(),
-                    stop.clone(),
-                ));
-            }
-            Err(error) => announce(SourceName::Cgroup, now, Health::Failed(error.clone()), feed),
-        }
-        let counts = match &config.kubernetes {
-            Kubernetes::Off(why) => {
-                let health = Health::Disabled((*why).to_owned());
-                announce(SourceName::Kube, now, health, feed);
-                None
-            }
-            Kubernetes::On => {
-                let counts = Counts::default();
-                metrics.read_kube(counts.clone());
-                let config = kube(config, node);
-                tasks.spawn(kube::run(
-                    config,
-                    feed.clone(),
-                    counts.clone(),
-                    stop.clone(),
-                ));
-                Some(counts)
-            }
+        let starter = Starter {
+            config,
+            feed,
+            metrics,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
         };
+        let hands = starter.kernel(kernel, hierarchies);
+        starter.samplers(hierarchies);
+        let kube = starter.kube(node);
         if config.api.is_none() {
             let why = "no REST API: neither BLACKBOX_API_KEY nor BLACKBOX_API_KEYS_FILE is set";
-            announce(
-                SourceName::Sidecar,
-                now,
-                Health::Disabled(why.to_owned()),
-                feed,
-            );
+            starter.say(SourceName::Sidecar, Health::Disabled(why.to_owned()));
         }
-        tasks.close();
+        starter.tasks.close();
         Self {
-            orders,
-            tasks,
-            stop,
-            kube: counts,
+            tasks: starter.tasks,
+            stop: starter.stop,
+            kube,
+            hands,
         }
     }
 
     pub(super) async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
+    }
+}
+
+impl Starter<'_> {
+    fn say(&self, source: SourceName, health: Health) {
+        announce(source, clock::boot_now(), health, self.feed);
+    }
+
+    /// The ring reader, and what follows from what it reads.
+    fn kernel(
+        &self,
+        kernel: Result<Programs, Health>,
+        hierarchies: &Result<Hierarchies, String>,
+    ) -> Option<Hands> {
+        let started = match (kernel, hierarchies) {
+            (Ok(programs), Ok(found)) => {
+                let health = hooks_health(&programs.hooks);
+                self.reader(programs, found)
+                    .map(|hands| (hands, health))
+                    .map_err(|error| Health::Failed(format!("its reader could not start: {error}")))
+            }
+            (Ok(_), Err(error)) => Err(Health::Failed(error.clone())),
+            (Err(health), _) => Err(health),
+        };
+        let (hands, health) = match started {
+            Ok((hands, health)) => (Some(hands), health),
+            Err(health) => (None, health),
+        };
+        self.say(SourceName::Ebpf, health);
+        hands
+    }
+
+    fn reader(&self, mut programs: Programs, found: &Hierarchies) -> std::io::Result<Hands> {
+        self.metrics.read_programs(programs.take_descriptors());
+        let (proc_root, feed) = (&self.config.proc_root, self.feed);
+        let (kills, looker) = Looker::new(found.clone(), proc_root.clone(), feed.clone());
+        self.tasks.spawn(looker.run(self.stop.clone()));
+        let (orders, taken) = sync_channel(ORDERS);
+        let (armed, listed) = watch::channel(Armed::default());
+        let closely = CgroupSampler::new(found.clone(), proc_root.clone());
+        let pace = (self.config.interval, feed.clone());
+        self.tasks
+            .spawn(sample_armed(closely, listed, pace, self.stop.clone()));
+        let reader = Reader::new(programs, feed.clone(), (kills, taken))?;
+        spawn_reader(&self.tasks, reader, self.stop.clone(), feed)?;
+        Ok(Hands { orders, armed })
+    }
+
+    fn samplers(&self, hierarchies: &Result<Hierarchies, String>) {
+        let (interval, proc_root) = (self.config.interval, &self.config.proc_root);
+        let (metrics, stop) = (self.metrics, &self.stop);
+        let procfs = metrics.timed(ProcfsSampler::new(proc_root.clone()));
+        let each = sample_each(procfs, interval, self.feed.clone(), stop.clone());
+        self.tasks.spawn(each);
+        match hierarchies {
+            Ok(found) => {
+                let cgroups = CgroupSampler::new(found.clone(), proc_root.clone());
+                let cgroups = metrics.timed(cgroups);
+                let each = sample_each(cgroups, interval, self.feed.clone(), stop.clone());
+                self.tasks.spawn(each);
+            }
+            Err(error) => self.say(SourceName::Cgroup, Health::Failed(error.clone())),
+        }
+    }
+
+    fn kube(&self, node: &NodeInfo) -> Option<Counts> {
+        if let Kubernetes::Off(why) = &self.config.kubernetes {
+            self.say(SourceName::Kube, Health::Disabled((*why).to_owned()));
+            return None;
+        }
+        let counts = Counts::default();
+        self.metrics.read_kube(counts.clone());
+        let following = kube::run(
+            kube(self.config, node),
+            self.feed.clone(),
+            counts.clone(),
+            self.stop.clone(),
+        );
+        self.tasks.spawn(following);
+        Some(counts)
     }
 }
 

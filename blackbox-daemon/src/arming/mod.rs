@@ -234,10 +234,12 @@ impl Arming {
         std::mem::take(&mut self.orders)
     }
 
-    /// How many are armed.
+    /// The armed cgroups, in order of their ids.
     #[must_use]
-    pub fn armed(&self) -> usize {
-        self.armed.len()
+    pub fn armed(&self) -> Vec<CgroupId> {
+        let mut armed: Vec<CgroupId> = self.armed.keys().copied().collect();
+        armed.sort_unstable();
+        armed
     }
 }
 

@@ -131,6 +131,14 @@ impl Core {
         facts.is_some_and(|facts| facts.wishes.no_last_words)
     }
 
+    /// The armed containers' cgroups, with their paths.
+    #[must_use]
+    pub fn armed(&self) -> Vec<(CgroupId, String)> {
+        let names = self.identities.names();
+        let path = |id| Some((id, names.cgroup(id)?.path.clone()));
+        self.arming.armed().into_iter().filter_map(path).collect()
+    }
+
     /// What is to be armed and disarmed, since the last time it was asked.
     pub fn orders(&mut self, now: BootTime) -> Vec<Order> {
         self.arming.turn(now)
@@ -235,7 +243,7 @@ impl Core {
             storage: self.config.storage.clone(),
             ledger: self.ledger.clone(),
             open_incidents: self.incidents.open(),
-            armed: self.arming.armed(),
+            armed: self.arming.armed().len(),
             ends_meant: self.incidents.meant(),
             latest: self.latest.clone(),
             decisive_queued: 0,

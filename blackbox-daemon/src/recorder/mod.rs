@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::status::{Desk, Handle, Request, Status};
@@ -21,6 +21,7 @@ use crate::incident;
 use crate::record::{BootTime, Event, Record};
 use crate::report::case::Case;
 use crate::sources::Intake;
+use crate::sources::cgroup::closely::Armed;
 pub use core::{Config, Core};
 
 /// How often the recorder looks for what has settled.
@@ -38,8 +39,17 @@ pub struct Recorder {
     desk: Desk,
     handle: Handle,
     published: BootTime,
-    /// Where orders for the kernel source go, if it runs.
-    orders: Option<SyncSender<Order>>,
+    /// By which containers are armed, if the kernel programs run.
+    hands: Option<Hands>,
+}
+
+/// How containers are armed.
+#[derive(Clone, Debug)]
+pub struct Hands {
+    /// Where orders for the kernel source go.
+    pub orders: SyncSender<Order>,
+    /// Where it is told which are armed.
+    pub armed: watch::Sender<Armed>,
 }
 
 impl Recorder {
@@ -53,15 +63,15 @@ impl Recorder {
             desk,
             handle,
             published: BootTime(0),
-            orders: None,
+            hands: None,
         }
     }
 
-    /// Arms and disarms containers by this way.
+    /// Arms and disarms containers by these.
     #[must_use]
-    pub fn ordering(self, orders: SyncSender<Order>) -> Self {
+    pub fn with_hands(self, hands: Hands) -> Self {
         Self {
-            orders: Some(orders),
+            hands: Some(hands),
             ..self
         }
     }
@@ -151,18 +161,30 @@ impl Recorder {
         self.desk.status.send_replace(Arc::new(status));
     }
 
+    fn arm(&mut self, now: BootTime) {
+        let orders = self.core.orders(now);
+        let Some(hands) = &self.hands else { return };
+        for order in orders {
+            // Few, and the reader looks for them ten times a second.
+            if let Err(error) = hands.orders.try_send(order) {
+                tracing::warn!(%error, "an order to keep every call of a container was not taken");
+            }
+        }
+        hands.armed.send_if_modified(|told| {
+            let armed = self.core.armed();
+            let changed = **told != *armed;
+            if changed {
+                *told = armed.into();
+            }
+            changed
+        });
+    }
+
     fn turn(&mut self, stopping: bool) {
         let now = clock::boot_now();
         self.publish(now);
         let wall = WallOffset::now();
-        for order in self.core.orders(now) {
-            // Few, and the reader looks for them ten times a second; without a reader nobody arms.
-            if let Some(orders) = &self.orders
-                && let Err(error) = orders.try_send(order)
-            {
-                tracing::warn!(%error, "an order to keep every call of a container was not taken");
-            }
-        }
+        self.arm(now);
         self.core.lose(self.intake.lost.take(), now, wall);
         for case in self.core.turn(now, wall, stopping) {
             let id = case.incident.id();

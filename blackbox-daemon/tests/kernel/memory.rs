@@ -135,3 +135,23 @@ fn exit_code_137_is_never_an_oom_kill() -> Result<()> {
     }
     Ok(())
 }
+
+/// Near its limit a container is armed: its calls are kept, and it is sampled four times as often.
+#[test]
+fn near_its_limit_a_container_is_looked_at_more_closely() -> Result<()> {
+    let mut lab = Lab::start(&[])?;
+    let cgroup = lab::cgroup("near")?;
+    cgroup.set_memory_limit(64 * MIB)?;
+    let mut held = Life::start(&cgroup, VICTIM, &["hold", "60"])?;
+    held.wait_for_word("holding")?;
+    // A tick finds it; four seconds of four samples each are left.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    let pid = held.kill()?;
+    let report = lab.report(pid)?;
+    let armed = lab::entries(&report, &cgroup, "arming");
+    let why = armed.first().and_then(|entry| entry["value"].as_str());
+    assert!(why.is_some_and(|why| why.contains("memory")), "{armed:#?}");
+    let samples = lab::entries(&report, &cgroup, "container_memory_current_bytes");
+    assert!(samples.len() >= 12, "{} samples", samples.len());
+    Ok(())
+}

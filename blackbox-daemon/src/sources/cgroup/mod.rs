@@ -6,6 +6,7 @@
 //! A cgroup that is removed while it is read is an ordinary event: it gives a record of what was still there,
 //! or none.
 
+pub mod closely;
 mod files;
 pub mod hierarchy;
 pub mod killed;
