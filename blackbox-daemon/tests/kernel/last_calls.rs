@@ -10,10 +10,26 @@ fn rows(report: &Value) -> Result<&Vec<Value>> {
     report["last_calls"].as_array().context("no last calls")
 }
 
+/// Waits until it has so many threads and all of them wait.
+fn until_asleep(life: &Life, threads: usize) -> Result<()> {
+    let asleep = wait_for(lab::LIMIT, || {
+        let states = lab::of_each_thread(life.pid(), "State:")?;
+        let all = states.iter().all(|state| state.starts_with('S'));
+        anyhow::Ok((all && states.len() == threads).then_some(()))
+    })?;
+    asleep.context("they do not wait")?;
+    // What waits for its disk is asleep for less than this.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    Ok(())
+}
+
 #[test]
 fn a_killed_sleeper_was_asleep() -> Result<()> {
     let mut lab = Lab::start(&[])?;
-    let report = lab.report_on(&lab::cgroup("asleep")?)?;
+    let cgroup = lab::cgroup("asleep")?;
+    let life = Life::start(&cgroup, VICTIM, &["sleep"])?;
+    until_asleep(&life, 1)?;
+    let report = lab.report(life.kill()?)?;
     let rows = rows(&report)?;
     assert_eq!(rows.len(), 1, "{rows:#?}");
     assert_eq!(rows[0]["call"], "clock_nanosleep", "{rows:#?}");
@@ -27,12 +43,7 @@ fn threads_that_wait_for_each_other_are_told_when_they_are_killed() -> Result<()
     let cgroup = lab::cgroup("stuck")?;
     let mut life = Life::start(&cgroup, VICTIM, &["stuck"])?;
     life.wait_for_word("ready")?;
-    let asleep = wait_for(lab::LIMIT, || {
-        let states = lab::of_each_thread(life.pid(), "State:")?;
-        let all = states.iter().all(|state| state.starts_with('S'));
-        anyhow::Ok((all && states.len() == 3).then_some(()))
-    })?;
-    asleep.context("they do not wait")?;
+    until_asleep(&life, 3)?;
     let pid = life.kill()?;
     let report = lab.report(pid)?;
     let threads = |waiting: bool| -> Result<u64> {

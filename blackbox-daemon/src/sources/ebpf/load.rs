@@ -17,7 +17,7 @@ use blackbox_common::tally::Tally;
 use super::argument;
 use super::btf::{self, Btf};
 use super::offsets::{self, Hook};
-use super::switch::{self, Switch, TAIL};
+use super::switch::{self, Switch, TAIL, chain};
 use super::tail::{Maps, Tails};
 use super::wire::Plain;
 use super::words::Heard;
@@ -168,7 +168,12 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
         logger,
         hooks,
         descriptors,
-        tails: Tails::new(maps, limits, Switch::start(ebpf)?, unable),
+        tails: Tails::new(
+            maps,
+            (limits.tails, limits.tail_budget),
+            Switch::start(ebpf)?,
+            unable,
+        ),
     })
 }
 
@@ -219,15 +224,4 @@ fn load_tail(ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<(), String> {
 
 fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
     ebpf.take_map(name).ok_or(Error::NoMap(name))
-}
-
-/// An error with its sources, on one line: aya's own messages leave the reason to the source.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
 }

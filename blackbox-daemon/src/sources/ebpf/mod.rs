@@ -11,23 +11,23 @@ pub mod decode;
 mod governor;
 pub mod load;
 pub mod offsets;
+mod sequences;
 mod switch;
 mod tail;
 mod wakes;
 mod wire;
 mod words;
 
-use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
-use blackbox_common::header::Kind;
 use tokio_util::sync::CancellationToken;
 
 use self::counts::Counts;
 use self::load::Programs;
 use self::offsets::Hook;
+use self::sequences::Sequences;
 use self::tail::Tails;
 use self::wakes::Wakes;
 use self::words::Heard;
@@ -272,35 +272,5 @@ impl Lane<'_> {
         }
         place.send(batch);
         Some(true)
-    }
-}
-
-/// Per CPU and kind, the number of the last record: a jump proves a loss without trusting any counter.
-#[derive(Debug, Default)]
-struct Sequences {
-    last: HashMap<(u32, u32), u64>,
-    jumped: [u64; Kind::COUNT],
-}
-
-impl Sequences {
-    fn note(&mut self, kind: Kind, cpu: u32, seq: u64) {
-        let last = self.last.entry((cpu, kind as u32)).or_insert(0);
-        self.jumped[kind as usize] += seq.saturating_sub(*last + 1);
-        *last = seq;
-    }
-
-    /// Jumps can only be records the ring refused; more jumps than refusals would be a fault of ours.
-    fn check(&self, ring_full: &[u64; Kind::COUNT]) {
-        for kind in Kind::ALL {
-            let (jumped, counted) = (self.jumped[kind as usize], ring_full[kind as usize]);
-            if jumped > counted {
-                tracing::error!(
-                    ?kind,
-                    jumped,
-                    counted,
-                    "sequence numbers and loss counts disagree"
-                );
-            }
-        }
     }
 }

@@ -10,7 +10,6 @@ use aya::Ebpf;
 use aya::programs::BtfTracePoint;
 use aya::programs::tp_btf::BtfTracePointLinkId;
 
-use super::load::chain;
 use crate::{clock, privileges};
 
 /// The programs, and the tracepoints they are for.
@@ -135,4 +134,15 @@ pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfT
         .ok_or_else(|| format!("the kernel object has no program {name}"))?
         .try_into()
         .map_err(|error: aya::programs::ProgramError| chain(&error))
+}
+
+/// An error with its sources, on one line: aya's own messages leave the reason to the source.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
 }

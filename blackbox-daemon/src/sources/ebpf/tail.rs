@@ -13,7 +13,6 @@ use blackbox_common::tail::{TAIL_COMPAT, TAIL_LEN, TailEntry};
 
 use super::argument;
 use super::governor::{Governor, Look};
-use super::load::Limits;
 use super::switch::Switch;
 use super::wire::Plain;
 use crate::arming::Order;
@@ -57,12 +56,17 @@ pub(super) struct Tails {
 }
 
 impl Tails {
-    /// Tails of so many containers. `unable`: why there will be none.
-    pub(super) fn new(maps: Maps, limits: &Limits, switch: Switch, unable: Option<String>) -> Self {
+    /// Tails of so many containers, which may cost so many percent of a processor. `unable`: why there will be none.
+    pub(super) fn new(
+        maps: Maps,
+        (slots, budget): (u32, u32),
+        switch: Switch,
+        unable: Option<String>,
+    ) -> Self {
         Self {
             maps,
-            slots: vec![None; limits.tails as usize],
-            governor: Governor::new(limits.tail_budget),
+            slots: vec![None; slots as usize],
+            governor: Governor::new(budget),
             switch,
             unable,
             waiting: VecDeque::new(),
