@@ -188,11 +188,12 @@ pub fn bytes(size: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// A time span with as much precision as matters: `3.214 s`, `5.1 ms`, `2 h 3 min`.
+/// A time span with as much precision as matters: `3.214 s`, `5.1 ms`, `40 µs`, `2 h 3 min`.
 #[must_use]
 pub fn duration(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
+        0 if span.as_micros() < 100 => format!("{} µs", span.as_micros()),
         0 => format!("{:.1} ms", span.as_secs_f64() * 1e3),
         1..=59 => format!("{:.3} s", span.as_secs_f64()),
         60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),

@@ -105,32 +105,66 @@ fn failed_call((id, record): &(RecordId, Record)) -> Option<Failed<'_>> {
 /// What makes calls alike: name, error and argument.
 type Alike<'a> = (&'a str, u16, Option<&'a str>);
 
-/// Folded by name, error and argument: those of which one is among `cited` first, then the most frequent, at most
-/// [`MAX_KINDS`]. With how many more there are.
+/// Calls that are alike.
+struct Kind {
+    count: u64,
+    first: BootTime,
+    last: BootTime,
+    /// One of them is cited.
+    told: bool,
+}
+
+/// By failing these calls answer a question, in every program: is it a terminal, can it seek, is it a link, is there a list
+/// of libraries to load first (ioctl_tty(2), lseek(2), readlink(2), ld.so(8)).
+fn is_question((call, errno, argument): Alike<'_>) -> bool {
+    const ENOENT: u16 = 2;
+    const EINVAL: u16 = 22;
+    const ENOTTY: u16 = 25;
+    const ESPIPE: u16 = 29;
+    matches!(
+        (call, errno, argument),
+        ("ioctl", ENOTTY, _)
+            | ("lseek", ESPIPE, _)
+            | ("readlink", EINVAL, _)
+            | ("access", ENOENT, Some("/etc/ld.so.preload"))
+    )
+}
+
+/// Folded by name, error and argument: those of which one is among `cited` first, those that only answer a question last,
+/// else the most frequent first; at most [`MAX_KINDS`]. With how many more there are.
 #[must_use]
 pub fn folded(
     calls: &[Failed<'_>],
     cited: &BTreeSet<RecordId>,
     wall: WallOffset,
 ) -> (Vec<FailedCalls>, u64) {
-    let mut folded: BTreeMap<Alike<'_>, (u64, BootTime, bool)> = BTreeMap::new();
+    let mut folded: BTreeMap<Alike<'_>, Kind> = BTreeMap::new();
     for call in calls.iter().filter(|call| !call.is_under_way()) {
         let key = (&*call.call, call.errno, call.argument);
-        let (count, last, told) = folded.entry(key).or_insert((0, call.at, false));
-        *count += 1;
-        *last = (*last).max(call.at);
-        *told |= cited.contains(&call.id);
+        let kind = folded.entry(key).or_insert(Kind {
+            count: 0,
+            first: call.at,
+            last: call.at,
+            told: false,
+        });
+        kind.count += 1;
+        kind.first = kind.first.min(call.at);
+        kind.last = kind.last.max(call.at);
+        kind.told |= cited.contains(&call.id);
     }
     let mut kinds: Vec<_> = folded.into_iter().collect();
-    kinds.sort_by_key(|(_, (count, _, told))| std::cmp::Reverse((*told, *count)));
+    kinds.sort_by_key(|(alike, kind)| {
+        std::cmp::Reverse((kind.told, !is_question(*alike), kind.count))
+    });
     let left_out = kinds.len().saturating_sub(MAX_KINDS) as u64;
     let shown = kinds.into_iter().take(MAX_KINDS);
-    let rows = shown.map(|((call, errno, argument), (count, last, _))| FailedCalls {
+    let rows = shown.map(|((call, errno, argument), kind)| FailedCalls {
         call: call.to_owned(),
         errno: words::errno(errno),
         argument: argument.map(words::printable),
-        count,
-        last: wall.wall(last),
+        count: kind.count,
+        first: Some(wall.wall(kind.first)),
+        last: wall.wall(kind.last),
     });
     (rows.collect(), left_out)
 }

@@ -183,7 +183,10 @@ pub struct FailedCalls {
     pub argument: Option<String>,
     /// How many records.
     pub count: u64,
-    /// When the last one was.
+    /// When the first one was …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Timestamp>,
+    /// … and the last.
     pub last: Timestamp,
 }
 

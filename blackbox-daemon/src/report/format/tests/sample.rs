@@ -32,6 +32,7 @@ pub(crate) fn sample_report() -> Report {
             errno: "ECONNREFUSED".to_owned(),
             argument: Some("10.0.3.7:5432".to_owned()),
             count: 41,
+            first: Some(at("2026-03-04T05:05:47.000Z")),
             last: at("2026-03-04T05:06:07.000Z"),
         }],
         completeness: completeness(),

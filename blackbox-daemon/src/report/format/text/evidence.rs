@@ -1,10 +1,13 @@
 //! What the verdict rests on, and what happened around the death: records, calls, words, history, logs, the stack.
 
 use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::harmless::{Cell, Cites, Line, Start};
 use super::{TIME, memory};
-use crate::report::{LogTail, Report, Stack};
+use crate::report::{FailedCalls, LogTail, Report, Stack};
 use crate::words;
 
 /// Kinds of failing calls that a page has room for; the json has them all.
@@ -56,7 +59,7 @@ fn calls(out: &mut impl Write, report: &Report) -> io::Result<()> {
         let last = calls.last.strftime(TIME);
         writeln!(
             out,
-            "CALLS: {}{} → {} × {}, last at {last}",
+            "CALLS: {}{} → {} × {}{}, last at {last}",
             calls.call,
             Cell(
                 &calls
@@ -65,10 +68,20 @@ fn calls(out: &mut impl Write, report: &Report) -> io::Result<()> {
                     .map_or(String::new(), |what| format!(" {what}"))
             ),
             calls.errno,
-            calls.count
+            calls.count,
+            within(calls)
         )?;
     }
     Ok(())
+}
+
+/// In which time, of more than one.
+fn within(calls: &FailedCalls) -> String {
+    let since = |first: Timestamp| Duration::try_from(calls.last.duration_since(first)).ok();
+    match calls.first.and_then(since).filter(|_| calls.count > 1) {
+        Some(span) => format!(" in {}", words::duration(span)),
+        None => String::new(),
+    }
 }
 
 /// Where its threads were.

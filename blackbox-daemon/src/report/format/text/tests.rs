@@ -41,7 +41,7 @@ PROCESS: sh (4700) | 1.0 MiB, 0 % | 3.0 ms after the kill [r12]
 PROCESS: 7 more, 3.0 MiB together as far as they were read
 DIVERGENCE: after exec /usr/bin/shop this run had openat /etc/shop.yaml → ENOENT [r12]
 DIVERGENCE: note: compared are 2 steps
-CALLS: connect 10.0.3.7:5432 → ECONNREFUSED × 41, last at 2026-03-04 05:06:07.000
+CALLS: connect 10.0.3.7:5432 → ECONNREFUSED × 41 in 20.000 s, last at 2026-03-04 05:06:07.000
 THREAD: r15 | 3 threads, one of them worker (4713): waiting in futex(0x7f10, 0x80, 0x2)
 TAIL: the last 41 of 977 calls while every call was kept
 TAIL: r11 | 2026-03-04 05:06:07.700 | java (4711) | connect 10.0.3.7:5432 → ECONNREFUSED × 41, longest 1.2 ms
