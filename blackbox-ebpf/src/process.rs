@@ -13,7 +13,7 @@ use blackbox_common::{
 
 use crate::{
     emit,
-    maps::{FATAL, FatalKey, TOLD},
+    maps::{FATAL, FatalKey, THREADS, TOLD},
     memory,
     offsets::{Ptr, Task, offset},
     tail,
@@ -87,6 +87,10 @@ pub(crate) fn process_exit_live(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn died(task: Task) -> i32 {
     let status = status(task);
+    if status != 0 {
+        // Its threads were counted; a process that gets its pid has threads of its own. Already gone is as good as removed.
+        let _ = THREADS.remove(&task.tgid());
+    }
     // The leader names the process; the thread that ended last may have another name.
     let subject = task.leader().wire();
     let mut flags = 0;

@@ -26,6 +26,8 @@ const LASTS: Duration = Duration::from_secs(120);
 const CRASH_REMEMBERED: Duration = Duration::from_secs(900);
 /// How long one stays disarmed that cost too much, or that the kernel refused.
 const REFUSED: Duration = Duration::from_secs(300);
+/// Signals by which processes end in an ordinary way: HUP, INT, PIPE, TERM.
+const ENDS: [u32; 4] = [1, 2, 13, 15];
 /// Most places and cgroups remembered of each sort.
 const MOST: usize = 4096;
 
@@ -131,10 +133,13 @@ impl Arming {
         }
     }
 
-    /// The first process of a container ended badly, or a process was killed: the next life at its place is armed.
+    /// The first process of a container ended badly; or, where there is no container, a process crashed: the next life at its
+    /// place is armed.
     fn exited(&mut self, exit: &Exit, (id, at): (CgroupId, BootTime), names: &Names) {
         let first = exit.ns_pid == 1 && exit.ns_level > 0;
-        if exit.status.0 == 0 || !(first || exit.status.signal().is_some()) {
+        let signal = exit.status.signal();
+        let crashed = exit.ns_level == 0 && signal.is_some_and(|signal| !ENDS.contains(&signal));
+        if exit.status.0 == 0 || !(first || crashed) {
             return;
         }
         if let Some(key) = key(id, names) {

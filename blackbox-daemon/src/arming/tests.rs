@@ -50,6 +50,11 @@ impl Stage {
     }
 
     fn exit(&mut self, seconds: u64, id: u64, status: u32) {
+        self.exit_of(seconds, id, status, 1);
+    }
+
+    /// The end of the process with that pid in its container.
+    fn exit_of(&mut self, seconds: u64, id: u64, status: u32, ns_pid: u32) {
         let process = Process {
             key: ProcessKey {
                 tgid: 7,
@@ -64,7 +69,7 @@ impl Stage {
             status: WaitStatus(status),
             killer: None,
             oom_victim: false,
-            ns_pid: 1,
+            ns_pid,
             ns_level: 1,
             peak_rss: None,
         };
@@ -116,6 +121,15 @@ fn the_next_life_after_a_bad_end_is_armed_for_a_while() {
     assert_eq!(stage.orders(139), []);
     let over = "its reason is over".to_owned();
     assert_eq!(stage.orders(140), [(3, false, over)]);
+}
+
+#[test]
+fn a_child_that_is_killed_is_no_bad_end_of_its_container() {
+    let mut stage = Stage::new(2);
+    stage.container(1, 1);
+    stage.exit_of(5, 1, 13, 7);
+    stage.container(6, 2);
+    assert_eq!(stage.orders(6), []);
 }
 
 #[test]

@@ -212,6 +212,12 @@ impl Gap {
     }
 }
 
+/// Whether such losses are also counted by cgroup ([`CallCounts`](super::CallCounts)): then only a cgroup's own matter to it.
+#[must_use]
+pub fn is_counted_by_cgroup(class: Class, cause: LossCause) -> bool {
+    class == Class::FailedCall && matches!(cause, LossCause::Throttled | LossCause::RingFull)
+}
+
 /// Why a record is missing.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,

@@ -18,7 +18,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use account::{Class, Gap, Health, LaneName, LossCause, SourceName, SourceState};
+pub use account::{
+    Class, Gap, Health, LaneName, LossCause, SourceName, SourceState, is_counted_by_cgroup,
+};
 pub use calls::{Arming, Call, CallCounts, FailedCall, LastCall, TailRead};
 pub use crash::{CrashStack, FilePlace, RawFrame, Registers, Stream, Words};
 pub use kernel::{

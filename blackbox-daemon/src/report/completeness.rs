@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::case::Case;
 use super::cast::Cast;
 use super::{Completeness, GapCount, SourceLine, hidden};
-use crate::record::{BootTime, Class, Event, Health, LossCause, Record, RecordId, SourceName};
+use crate::record::{
+    BootTime, Class, Event, Health, LossCause, Record, RecordId, SourceName, is_counted_by_cgroup,
+};
 use crate::words;
 
 /// Records of the slice that are not in the report.
@@ -50,11 +52,9 @@ pub(super) fn calls_are_whole(
     unread: &Unread,
     cast: &Cast,
 ) -> bool {
-    // What the kernel throttled, or had no room for, it counted by cgroup: of that only one's own matters.
-    let by_cgroup = |cause| matches!(cause, LossCause::Throttled | LossCause::RingFull);
     let lost = gaps(decisive)
         .iter()
-        .any(|gap| gap.class == Class::FailedCall && !by_cgroup(gap.cause));
+        .any(|gap| gap.class == Class::FailedCall && !is_counted_by_cgroup(gap.class, gap.cause));
     let from = case.incident.first.at.minus(CALLS_REACH);
     let reaches_back = bulk_start(case, cast).is_none_or(|start| start <= from);
     let unread = unread.own_calls_lost + unread.calls_left_out + unread.bulk;

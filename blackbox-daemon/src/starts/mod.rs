@@ -18,6 +18,7 @@ use self::step::{Peers, step};
 use crate::identity::Names;
 use crate::record::{
     BootTime, CgroupId, Class, Event, Exec, Exit, ProcessKey, Record, RecordId, Subject,
+    is_counted_by_cgroup,
 };
 pub use run::{MOST_STEPS, Run, SPAN, Step};
 
@@ -69,7 +70,10 @@ impl Starts {
     pub fn observe(&mut self, record: &Record, id: RecordId) {
         match (&record.event, record.subject) {
             (Event::CgroupCreated { .. }, Subject::Cgroup(cgroup)) => self.begin(cgroup, record.at),
-            (Event::Gap(gap), _) if matches!(gap.class, Class::FailedCall | Class::Exec) => {
+            (Event::Gap(gap), _)
+                if matches!(gap.class, Class::FailedCall | Class::Exec)
+                    && !is_counted_by_cgroup(gap.class, gap.cause) =>
+            {
                 let open = self
                     .watched
                     .values_mut()

@@ -172,13 +172,18 @@ fn losses_are_known_of_whom_they_concern() {
     );
     let lost = |node: &Node| [2, 3].map(|id| node.starts.watched[&CgroupId(id)].run.lost);
     assert_eq!(lost(&node), [true, false]);
-    let gap = |class| {
+    let gap_of = |class, cause| {
         Event::Gap(Gap {
             class,
-            cause: LossCause::FeedFull,
+            cause,
             count: 1,
         })
     };
+    let gap = |class| gap_of(class, LossCause::FeedFull);
+    // What others lost so is told of them.
+    let elsewhere = gap_of(Class::FailedCall, LossCause::Throttled);
+    node.take(12, Subject::Node, elsewhere);
+    assert_eq!(lost(&node), [true, false]);
     node.take(12, Subject::Node, gap(Class::Telemetry));
     assert_eq!(lost(&node), [true, false]);
     node.take(12, Subject::Node, gap(Class::FailedCall));

@@ -63,10 +63,12 @@ pub(super) fn age(ledger: &OomLedger, taken: Timestamp) -> String {
     }
 }
 
-/// A process's share of what the cgroup that ran out used, per cent; more than 100 where it maps what is charged elsewhere.
+/// A process's share of what the cgroup that ran out used, per cent. `None`: it maps what is charged elsewhere, so that it
+/// has more than there was.
 pub(super) fn share(ledger: &OomLedger, process: &LedgerProcess) -> Option<u64> {
     let all = ledger.full()?.usage_bytes;
-    process.rss_bytes.saturating_mul(100).checked_div(all)
+    let share = process.rss_bytes.saturating_mul(100).checked_div(all)?;
+    (share <= 100).then_some(share)
 }
 
 /// Which part it plays, and when its size was taken.
