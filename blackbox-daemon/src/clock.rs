@@ -40,6 +40,12 @@ impl WallOffset {
         Self { nanos }
     }
 
+    /// Wall clock minus boot clock, ns.
+    #[must_use]
+    pub fn nanos(self) -> i64 {
+        self.nanos
+    }
+
     /// The wall time of `at`. Times that jiff cannot express become the nearest it can.
     #[must_use]
     pub fn wall(self, at: BootTime) -> Timestamp {

@@ -25,6 +25,8 @@ pub mod sources;
 
 pub mod window;
 
+pub mod journal;
+
 pub mod identity;
 
 pub mod incident;

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::clock;
 use crate::destinations::{Destinations, Dossier};
 use crate::evidence::Finder;
+use crate::journal::{Journal, Telling};
 use crate::metrics::Metrics;
 use crate::report::Finished;
 use crate::report::build::build;
@@ -53,6 +54,8 @@ pub struct Aids {
     pub finder: Option<Finder>,
     /// What formats are told.
     pub options: Options,
+    /// Where it is kept that a report is out.
+    pub journal: Option<Journal>,
 }
 
 /// Makes reports until the recorder has gone and its last case is told.
@@ -68,13 +71,15 @@ pub async fn run(
             metrics,
             finder,
             options,
+            journal,
         } = aids.clone();
         let done = tokio::task::spawn_blocking(move || {
             if let Some(finder) = finder {
                 finder.look(&mut case);
             }
             let closed = case.closed;
-            let finished = tell(case, &destinations, metrics.clone(), options);
+            let told_to = (metrics.clone(), journal);
+            let finished = tell(case, &destinations, told_to, options);
             if let Some(metrics) = metrics {
                 metrics.incident(&finished.summary);
                 metrics.report_made(clock::boot_now().since(closed));
@@ -92,7 +97,7 @@ pub async fn run(
 fn tell(
     case: Case,
     destinations: &Destinations,
-    metrics: Option<Metrics>,
+    (metrics, journal): (Option<Metrics>, Option<Journal>),
     options: Options,
 ) -> Finished {
     let report = build(&case);
@@ -103,7 +108,9 @@ fn tell(
         "incident"
     );
     let finished = Finished::of(&report);
+    let id = report.incident.id.clone();
     destinations.tell(Dossier {
+        telling: journal.map(|journal| Telling::new(journal, id)),
         case,
         report,
         options,

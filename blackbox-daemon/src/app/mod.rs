@@ -4,6 +4,7 @@
 //! kernel programs and drops capabilities on the only thread there is; [`App::run`] is the rest.
 //! A part that fails is degraded by name; only a wrong configuration and unusable destinations end the start.
 
+mod former;
 mod recording;
 mod serve;
 mod sources;
@@ -31,6 +32,9 @@ use crate::{allocator, descriptors, privileges};
 const DRAIN: Duration = Duration::from_secs(2);
 /// … and destinations this long after them. Together below the 5 s that are promised.
 const DESTINATIONS_DRAIN: Duration = Duration::from_secs(2);
+
+/// The journal then has this long to write its end.
+const JOURNAL_END: Duration = Duration::from_millis(500);
 
 /// A daemon that is ready to run.
 pub struct App {
@@ -98,7 +102,9 @@ impl App {
             metrics: &metrics,
             node: &node,
         };
-        let recording = Recording::start(&parts, intake, sources.hands.clone());
+        let kept = former::open(&config, node.boot_id.as_deref());
+        let journal = kept.journal.clone();
+        let recording = Recording::start(&parts, intake, sources.hands.clone(), kept);
         metrics.read_recorder(recording.handle.clone());
         metrics.read_destinations(destinations.clone());
         let serving = Serving::default();
@@ -127,6 +133,12 @@ impl App {
         writing.wait().await;
         // What could not be written is logged by the drain itself.
         destinations.drain(DESTINATIONS_DRAIN).await;
+        if let Some(journal) = journal {
+            let end = move || journal.end(None, JOURNAL_END);
+            if let Err(error) = tokio::task::spawn_blocking(end).await {
+                tracing::error!(%error, "the journal's end was not written");
+            }
+        }
         Ok(())
     }
 }

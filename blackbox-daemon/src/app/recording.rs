@@ -7,13 +7,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::former::{Kept, boot_text, keeper, wall_now};
+use crate::clock::{self, WallOffset};
 use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
 use crate::evidence::{self, Finder};
 use crate::metrics::Metrics;
+use crate::record::CgroupId;
 use crate::recorder::status::Handle;
 use crate::recorder::{self, Core, Hands, MAX_CASES, Recorder};
 use crate::report::NodeInfo;
+use crate::report::case::Case;
 use crate::reporter::{self, Aids, Told};
 use crate::sources::Intake;
 use crate::sources::cgroup::{Hierarchies, Survey};
@@ -39,7 +43,12 @@ pub(super) struct Parts<'a> {
 }
 
 impl Recording {
-    pub(super) fn start(parts: &Parts<'_>, intake: Intake, hands: Option<Hands>) -> Self {
+    pub(super) fn start(
+        parts: &Parts<'_>,
+        intake: Intake,
+        hands: Option<Hands>,
+        kept: Kept,
+    ) -> Self {
         let Parts {
             config,
             hierarchies,
@@ -64,10 +73,8 @@ impl Recording {
             rules: config.rules.clone(),
             node: node.clone(),
         };
-        let core = Core::new(
-            recorder,
-            cgroups.into_iter().map(|found| (found.id, found.path)),
-        );
+        let cgroups = cgroups.into_iter().map(|found| (found.id, found.path));
+        let (core, cases_left) = core(recorder, cgroups.collect(), &kept);
         let slots = match (&hands, &config.kernel) {
             (Some(_), Some(limits)) => limits.tails as usize,
             _ => 0,
@@ -75,7 +82,25 @@ impl Recording {
         let core = core.arming_up_to(slots);
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        // As many as were open at once at most: there is room.
+        for case in cases_left {
+            let id = case.incident.id();
+            if cases.try_send(case).is_err() {
+                tracing::error!(
+                    incident = id,
+                    "no report of a former life's incident: the queue of cases is full"
+                );
+            }
+        }
         let recorder = Recorder::new(core, intake, cases);
+        let keeper = kept
+            .journal
+            .as_ref()
+            .and_then(|journal| keeper(config, journal));
+        let recorder = match keeper {
+            Some(keeper) => recorder.with_keeper(keeper),
+            None => recorder,
+        };
         let recorder = match hands {
             Some(hands) => recorder.with_hands(hands),
             None => recorder,
@@ -91,6 +116,7 @@ impl Recording {
                 metrics: Some(metrics.clone()),
                 finder: Some(finder(config)),
                 options: config.options,
+                journal: kept.journal,
             },
         ));
         tasks.close();
@@ -100,6 +126,29 @@ impl Recording {
             handle,
             told,
         }
+    }
+}
+
+/// The recorder's state: a new one, or that of the life before, as far as its journal tells; and the cases that life left.
+fn core(
+    config: recorder::Config,
+    cgroups: Vec<(CgroupId, String)>,
+    kept: &Kept,
+) -> (Core, Vec<Case>) {
+    let now = clock::boot_now();
+    match &kept.former {
+        Some(former) if kept.same_boot => {
+            let mut core = Core::new(config, []);
+            let cases = core.resume(former, cgroups, (now, WallOffset::now()));
+            (core, cases)
+        }
+        Some(former) => {
+            let mut theirs = config.clone();
+            theirs.node.boot_id = Some(boot_text(former.recovered.boot));
+            let cases = Core::new(theirs, []).autopsy(former, wall_now());
+            (Core::new(config, cgroups), cases)
+        }
+        None => (Core::new(config, cgroups), Vec::new()),
     }
 }
 

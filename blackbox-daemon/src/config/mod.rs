@@ -17,6 +17,7 @@ use crate::api;
 use crate::destinations::{DestinationConfig, file};
 use crate::incident;
 use crate::incident::trigger::Rules;
+use crate::journal;
 use crate::metrics;
 use crate::redact::Redactor;
 use crate::report::format::{Format, Options};
@@ -74,6 +75,8 @@ pub struct Config {
     pub metrics: Option<metrics::Config>,
     /// Hides secrets before anything is kept.
     pub redactor: Redactor,
+    /// Where the window is kept on disk, or why it is not.
+    pub journal: Result<journal::Config, &'static str>,
 }
 
 /// Whether a cluster is asked, after `auto` was decided.
@@ -125,6 +128,7 @@ impl Config {
             ..
         } = settings;
         let settle = recording.settle_time;
+        let journal = journal(&recording);
         let redactor = redactor(recording.redact_patterns.as_deref().unwrap_or_default())?;
         Ok(Self {
             window: recording.buffer_window_size,
@@ -167,8 +171,25 @@ impl Config {
             api,
             metrics,
             redactor,
+            journal,
         })
     }
+}
+
+fn journal(recording: &args::Recording) -> Result<journal::Config, &'static str> {
+    use args::Journal;
+    let pace = match recording.journal {
+        Journal::Ssd => journal::Pace::SSD,
+        Journal::Emmc => journal::Pace::EMMC,
+        Journal::Ram => journal::Pace::RAM,
+        Journal::Off => return Err("BLACKBOX_JOURNAL=off"),
+    };
+    let directory = recording.state_dir.clone();
+    Ok(journal::Config {
+        directory: directory.ok_or("BLACKBOX_STATE_DIR is not set")?,
+        size: recording.journal_bytes,
+        pace,
+    })
 }
 
 /// The built-in rules, and one of the operator's in each line that is not blank.

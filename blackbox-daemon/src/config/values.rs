@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::destinations::DestinationConfig;
+use crate::journal::{self, layout::PAGE};
 use crate::report::format::Format;
 use crate::words;
 
@@ -106,6 +107,14 @@ pub fn window_bytes(text: &str) -> Result<u64, String> {
         size if (1 << 20..=1 << 40).contains(&size) => Ok(size),
         _ => Err("allowed: 1MiB to 1024GiB".to_owned()),
     }
+}
+
+/// The size of window.ring: whole pages.
+pub fn journal_bytes(text: &str) -> Result<u64, String> {
+    let size = byte_size(text)?;
+    let fits = (journal::LEAST..=4 << 30).contains(&size) && size.is_multiple_of(PAGE);
+    fits.then_some(size)
+        .ok_or_else(|| "allowed: 4MiB to 4GiB, a multiple of 4KiB".to_owned())
 }
 
 /// The size of a ring: the kernel wants a power of two of at least a page.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Kind;
+use crate::journal::Telling;
 use crate::metrics::Metrics;
 use crate::report::Report;
 use crate::report::case::Case;
@@ -27,6 +28,8 @@ pub struct Dossier {
     pub options: Options,
     /// Who counts what is made in each format.
     pub metrics: Option<Metrics>,
+    /// Tells the journal when no destination has anything left to do with it.
+    pub telling: Option<Telling>,
 }
 
 /// One report in one format, or its bundle. Clones share the dossier.

@@ -22,6 +22,7 @@ pub(crate) fn dossier(id: &str) -> Dossier {
     let mut report = sample_report();
     report.incident.id = id.to_owned();
     Dossier {
+        telling: None,
         case: case(),
         report,
         options: Options::default(),

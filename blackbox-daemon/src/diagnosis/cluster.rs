@@ -40,6 +40,9 @@ pub(super) fn explain(ground: &Ground<'_>) -> Option<Diagnosis> {
         Cause::Pending => Code::Pending,
         Cause::CrashLoop => Code::CrashLoop,
         Cause::NodePressure => Code::NodePressure,
+        Cause::NodeDown if verdict.grade > Grade::Unknown => Code::NodePanic,
+        Cause::NodeDown => return Some(plain(ground, Code::NodeDown)),
+        Cause::DaemonCrash => return Some(plain(ground, Code::RecorderDied)),
         _ => return None,
     };
     if code == Code::ProbeKill
@@ -58,6 +61,14 @@ pub(super) fn explain(ground: &Ground<'_>) -> Option<Diagnosis> {
         .facts
         .extend(verdict.statements.iter().take(3).cloned());
     Some(diagnosis)
+}
+
+/// That it is so is certain, whatever the reason.
+fn plain(ground: &Ground<'_>, code: Code) -> Diagnosis {
+    let mut diagnosis = Diagnosis::new(code, Grade::Proven, ground.verdict.headline.clone());
+    let statements = ground.verdict.statements.iter().take(1);
+    diagnosis.facts.extend(statements.cloned());
+    diagnosis
 }
 
 fn says(ground: &Ground<'_>, phrases: &[&str]) -> bool {

@@ -134,6 +134,12 @@ codes! {
         "Look at the report of its first end.";
     NodePressure = "BBX-NODE-PRESSURE", "the node is short of something",
         "Look at the node's conditions and at what uses most of it.";
+    RecorderDied = "BBX-RECORDER-DIED", "the recorder itself died",
+        "Read the daemon's own log and its container's last state; memory.events of its cgroup says whether memory ran out.";
+    NodeDown = "BBX-NODE-DOWN", "the node went down without a clean stop",
+        "Ask the machine's own log (IPMI, the cloud's console) for power and resets; with pstore a panic would be told here.";
+    NodePanic = "BBX-NODE-PANIC", "the node's kernel panicked",
+        "Read the kernel's last lines in the report; look for a known bug of this kernel version, and at the hardware.";
     Unknown = "BBX-UNKNOWN", "the records do not say why",
         "Look at the timeline and at what the report may be missing.";
 }

@@ -154,7 +154,7 @@ fn container(case: &Case, first: &Trigger) -> Option<String> {
             Condition::Waiting { container, .. } => Some(container.clone()),
             _ => None,
         },
-        About::Node(_) | About::Reported(_) => None,
+        About::Node(_) | About::Reported(_) | About::Recorder(_) => None,
     }
 }
 

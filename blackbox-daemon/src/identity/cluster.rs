@@ -114,7 +114,7 @@ fn ids(facts: &PodFacts) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// What is gone, and since when.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Leavings {
     pods: VecDeque<(BootTime, String)>,
     /// Ids that their pods do not show any more.

@@ -185,7 +185,7 @@ impl Names {
 }
 
 /// The names, kept up to date.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Identities {
     names: Names,
     /// What is gone, and since when.
@@ -205,6 +205,35 @@ impl Identities {
             place: Place::of(path),
         };
         Arc::make_mut(&mut self.names.cgroups).insert(id, known);
+    }
+
+    /// Without the executables of processes: they are many, and most come again in records.
+    #[must_use]
+    pub fn without_exes(&self) -> Self {
+        let mut rest = self.clone();
+        rest.names.exes = Arc::default();
+        rest.processes_gone.clear();
+        rest
+    }
+
+    /// Of the cgroups it knows, those that are not among `found` were removed while nobody looked, by `now` at the latest.
+    pub fn reconcile(
+        &mut self,
+        found: impl IntoIterator<Item = (CgroupId, String)>,
+        now: BootTime,
+    ) {
+        let found: HashMap<CgroupId, String> = found.into_iter().collect();
+        let gone: Vec<CgroupId> = {
+            let known = self.names.cgroups.keys();
+            let marked = |id: &CgroupId| self.cgroups_gone.iter().any(|(_, gone)| gone == id);
+            let gone = known.filter(|id| !found.contains_key(id) && !marked(id));
+            gone.copied().collect()
+        };
+        self.cgroups_gone
+            .extend(gone.into_iter().map(|id| (now, id)));
+        for (id, path) in found {
+            self.add(id, &path);
+        }
     }
 
     /// Learns from a record.

@@ -97,7 +97,7 @@ impl Pods {
 }
 
 /// When each sidecar was last heard of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seen(HashMap<String, BootTime>);
 
 impl Seen {

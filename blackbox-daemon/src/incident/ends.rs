@@ -28,7 +28,7 @@ pub struct PastEnd {
 }
 
 /// The ends of every pod's containers, by the pod's uid.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ends {
     pods: HashMap<String, VecDeque<PastEnd>>,
     /// Pods in the order of their first end.

@@ -113,7 +113,7 @@ pub(super) fn says_more(new: &Trigger, first: &Trigger) -> bool {
     let rank = |trigger: &Trigger| match &trigger.about {
         About::Process(_) => 2,
         About::Container(_) => 1,
-        About::Pod(_) | About::Node(_) | About::Reported(_) => 0,
+        About::Pod(_) | About::Node(_) | About::Reported(_) | About::Recorder(_) => 0,
     };
     if new.about.identity() == first.about.identity() {
         let marked = new.reason == Reason::Oom && first.reason == Reason::Signal(9);

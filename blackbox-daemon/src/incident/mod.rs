@@ -41,7 +41,7 @@ const MAX_TOLD: usize = 4096;
 const MAX_STRAYS: usize = 64;
 
 /// When incidents close, and how often a story is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// How long after its death an incident stays open for what belongs to it.
     pub settle: Duration,
@@ -142,6 +142,13 @@ impl Incident {
             }
             About::Node(event) => format!("node-{}-{at:x}", event.reason),
             About::Reported(reported) => reported.id.clone(),
+            About::Recorder(began) => {
+                let kind = match self.first.reason {
+                    Reason::Trouble(trouble) => trouble.name(),
+                    _ => "recorder",
+                };
+                format!("{kind}-{:x}-{at:x}", began.last.0)
+            }
         }
     }
 
@@ -197,7 +204,7 @@ fn short(id: &str) -> &str {
 }
 
 /// All open incidents.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Incidents {
     config: Config,
     open: Vec<Incident>,
@@ -219,6 +226,16 @@ impl Incidents {
             stops: Stops::default(),
             told: VecDeque::new(),
             strays: VecDeque::new(),
+        }
+    }
+
+    /// The same, told by `config` from now on.
+    #[must_use]
+    pub fn configured(self, config: Config) -> Self {
+        Self {
+            config,
+            throttle: self.throttle.paced(config.throttle),
+            ..self
         }
     }
 

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Now;
 use super::trigger::{self, About, Reason, Trigger};
 use crate::record::{BootTime, ContainerState, Deletion, Event, PodFacts, ProcessKey, Record};
@@ -31,7 +33,7 @@ pub(super) enum Meant {
 }
 
 /// Ends that wait, and what is known of stops.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Stops {
     waiting: VecDeque<(BootTime, Trigger)>,
     /// Processes that were sent a signal to stop; latest last.

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::trigger::{Signature, Trigger};
+use serde::{Deserialize, Serialize};
+
 use crate::record::BootTime;
 
 /// Signatures remembered; beyond, a new one is always reported.
@@ -27,7 +29,7 @@ pub struct Released {
     pub others: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Story {
     reported: BootTime,
     held: u64,
@@ -35,7 +37,7 @@ struct Story {
 }
 
 /// Which signatures were reported when.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Throttle {
     interval: Duration,
     stories: HashMap<Signature, Story>,
@@ -48,6 +50,12 @@ impl Throttle {
             interval,
             stories: HashMap::new(),
         }
+    }
+
+    /// The same, with another interval.
+    #[must_use]
+    pub fn paced(self, interval: Duration) -> Self {
+        Self { interval, ..self }
     }
 
     /// Decides about a trigger that joined no open incident.

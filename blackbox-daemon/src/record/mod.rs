@@ -4,6 +4,7 @@
 //! holds what was observed and nothing concluded. What was not observed is `None`, never 0.
 
 mod account;
+mod began;
 mod calls;
 mod crash;
 mod kernel;
@@ -21,6 +22,7 @@ use utoipa::ToSchema;
 pub use account::{
     Class, Gap, Health, LaneName, LossCause, SourceName, SourceState, is_counted_by_cgroup,
 };
+pub use began::{Began, LifeEnd};
 pub use calls::{Arming, Call, CallCounts, FailedCall, LastCall, TailRead};
 pub use crash::{CrashStack, FilePlace, RawFrame, Registers, Stream, Words};
 pub use kernel::{
@@ -190,6 +192,8 @@ pub enum Event {
     TailRead(TailRead),
     /// The subject was armed or disarmed.
     Arming(Arming),
+    /// The recorder began, and found traces of its former life.
+    Began(Box<Began>),
 }
 
 impl Event {
@@ -251,7 +255,8 @@ impl Event {
             | Self::Gap(_)
             | Self::Source(_)
             | Self::TailRead(_)
-            | Self::Arming(_) => Class::Recorder,
+            | Self::Arming(_)
+            | Self::Began(_) => Class::Recorder,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The recorder's whole state, pure: records, losses and turns in, closed cases out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::status::{Latest, Status, View};
@@ -32,20 +32,24 @@ pub struct Config {
 
 /// The recorder's whole state.
 pub struct Core {
-    config: Config,
-    window: Window,
-    identities: Identities,
-    incidents: Incidents,
-    ledger: Ledger,
+    pub(super) config: Config,
+    pub(super) window: Window,
+    pub(super) identities: Identities,
+    pub(super) incidents: Incidents,
+    pub(super) ledger: Ledger,
     /// Records the window shed since its last gap, by class.
     shed: BTreeMap<Class, u64>,
     /// The node's latest samples.
     latest: Latest,
     /// How containers ended so far.
-    ends: Ends,
+    pub(super) ends: Ends,
     arming: Arming,
     /// How runs start, and healthy ones started.
-    starts: Starts,
+    pub(super) starts: Starts,
+    /// Incidents whose reports were out before the recorder began again.
+    pub(super) told: BTreeSet<String>,
+    /// Incidents opened so far.
+    pub(super) opened: u64,
 }
 
 impl Core {
@@ -65,6 +69,8 @@ impl Core {
             ends: Ends::default(),
             arming: Arming::new(0),
             starts: Starts::default(),
+            told: BTreeSet::new(),
+            opened: 0,
             identities,
             config,
         }
@@ -118,7 +124,9 @@ impl Core {
                 names,
                 followed: is_followed(&self.ledger),
             };
+            let open = self.incidents.open();
             self.incidents.take(trigger, &now);
+            self.opened += u64::from(self.incidents.open() > open);
         }
     }
 
@@ -186,7 +194,10 @@ impl Core {
         };
         closed
             .into_iter()
-            .map(|incident| self.case(incident, now, wall))
+            .filter_map(|incident| {
+                let told = !self.told.is_empty() && self.told.contains(&incident.id());
+                (!told).then(|| self.case(incident, now, wall))
+            })
             .collect()
     }
 

@@ -4,7 +4,10 @@
 //! batches, decisive ones first, and look every 50 ms for what has settled. It never waits for a report: a
 //! case goes to a bounded queue, and one that does not fit is counted. Others know it by its [`Status`].
 
+mod checkpoint;
 mod core;
+mod keeping;
+mod resume;
 pub mod status;
 
 use std::sync::Arc;
@@ -23,6 +26,8 @@ use crate::report::case::Case;
 use crate::sources::Intake;
 use crate::sources::cgroup::closely::Armed;
 pub use core::{Config, Core};
+pub use keeping::Keeper;
+pub use resume::Former;
 
 /// How often the recorder looks for what has settled.
 const TURN: Duration = Duration::from_millis(50);
@@ -41,6 +46,8 @@ pub struct Recorder {
     published: BootTime,
     /// By which containers are armed, if the kernel programs run.
     hands: Option<Hands>,
+    /// Who keeps the window on disk, if it is kept there.
+    keeper: Option<Keeper>,
 }
 
 /// How containers are armed.
@@ -64,6 +71,16 @@ impl Recorder {
             handle,
             published: BootTime(0),
             hands: None,
+            keeper: None,
+        }
+    }
+
+    /// Keeps the window on disk.
+    #[must_use]
+    pub fn with_keeper(self, keeper: Keeper) -> Self {
+        Self {
+            keeper: Some(keeper),
+            ..self
         }
     }
 
@@ -103,6 +120,10 @@ impl Recorder {
         }
         self.catch_up();
         self.turn(true);
+        let (now, wall) = (clock::boot_now(), WallOffset::now());
+        if let Some(keeper) = &mut self.keeper {
+            keeper.finish(&mut self.core, now, wall);
+        }
     }
 
     fn decisive(&mut self, batch: &[Record]) {
@@ -192,6 +213,9 @@ impl Recorder {
                 self.core.drop_report();
                 tracing::error!(incident = id, "no report: the queue of cases is full");
             }
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.turn(&mut self.core, now, wall);
         }
     }
 }

@@ -34,6 +34,7 @@ impl Redactor {
                     + self.string(&mut event.reason)
                     + self.string(&mut event.component)
             }
+            Event::Began(began) => self.known(began.panic.as_mut()),
             Event::Source(state) => match &mut state.health {
                 Health::Ok => 0,
                 Health::Degraded(why) | Health::Disabled(why) | Health::Failed(why) => {

@@ -19,7 +19,8 @@ use crate::diagnosis::{self, Ground};
 use crate::identity::Place;
 use crate::incident::trigger::About;
 use crate::record::{
-    BootTime, Condition, ContainerEnded, Event, LaneName, PodIdentity, Process, Record, RecordId,
+    Began, BootTime, Condition, ContainerEnded, Event, LaneName, PodIdentity, Process, Record,
+    RecordId,
 };
 use crate::verdict::cluster::Word;
 use crate::verdict::cluster::end::{self, Ended};
@@ -150,6 +151,7 @@ fn decide<'a>(case: &'a Case, decisive: &'a [(RecordId, Record)], unread: &Unrea
             };
             (trouble::explain(&told), Cast::of_pod(case, &condition.pod)).into()
         }
+        About::Recorder(began) => of_recorder(case, began, decisive, complete),
         About::Node(event) => (trouble::node(event, first.record), Cast::of_node()).into(),
         About::Reported(reported) => {
             let cast = Cast::of_report(case, reported);
@@ -162,6 +164,30 @@ fn decide<'a>(case: &'a Case, decisive: &'a [(RecordId, Record)], unread: &Unrea
             };
             (verdict::reported::explain(&claim), cast).into()
         }
+    }
+}
+
+/// The end of the recorder's former life; where the kernel's records reach over it, it is a death like others.
+fn of_recorder<'a>(
+    case: &'a Case,
+    began: &Began,
+    decisive: &'a [(RecordId, Record)],
+    complete: bool,
+) -> Decided<'a> {
+    let id = case.incident.first.record;
+    let own = |record: &Record| {
+        let process = record.subject.process().copied();
+        let exit = matches!(record.event, Event::Exit(_));
+        process.filter(|process| exit && Some(process.key) == began.daemon)
+    };
+    let Some(victim) = decisive.iter().find_map(|(_, record)| own(record)) else {
+        let verdict = verdict::recorder::explain(began, id, None);
+        return (verdict, Cast::of_whole_node()).into();
+    };
+    let decided = of_process(case, victim, decisive, complete);
+    Decided {
+        verdict: verdict::recorder::explain(began, id, decided.scene.as_ref()),
+        ..decided
     }
 }
 

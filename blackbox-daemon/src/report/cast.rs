@@ -6,8 +6,8 @@ use super::case::Case;
 use super::{ContainerInfo, OwnerInfo, PodInfo, Role};
 use crate::identity::{Names, Place};
 use crate::record::{
-    CgroupId, ContainerEnded, Event, Oom, PodFacts, PodIdentity, PodName, Record, Reported,
-    Submission, same_container,
+    CgroupId, ContainerEnded, Event, LaneName, Oom, PodFacts, PodIdentity, PodName, Record,
+    Reported, Submission, same_container,
 };
 use crate::verdict::Scene;
 
@@ -23,6 +23,8 @@ pub(super) struct Cast {
     /// That it is this pod is only what its sidecar says.
     pub(super) pod_is_claimed: bool,
     pub(super) containers: Vec<ContainerInfo>,
+    /// The whole node plays a part: everything decisive belongs in the report.
+    whole_node: bool,
 }
 
 impl Cast {
@@ -98,6 +100,14 @@ impl Cast {
         Self::new(Vec::new(), &Names::default())
     }
 
+    /// Everybody: the recorder or the node itself ended.
+    pub(super) fn of_whole_node() -> Self {
+        Self {
+            whole_node: true,
+            ..Self::of_node()
+        }
+    }
+
     fn in_pod(roles: Vec<(Role, CgroupId)>, pod: &PodIdentity, names: &Names) -> Self {
         // A former pod of the same name is another pod.
         let of_pod = |(_, id): &(Role, CgroupId)| {
@@ -135,12 +145,16 @@ impl Cast {
             uid,
             pod_is_claimed: false,
             containers,
+            whole_node: false,
         }
     }
 
     /// Whether a record belongs in this report.
     pub(super) fn concerns(&self, record: &Record) -> bool {
         let own = |id| self.subjects.contains(&id);
+        if self.whole_node && record.event.class().lane() == LaneName::Decisive {
+            return !matches!(record.event, Event::KernelTally(_));
+        }
         match (&record.event, record.subject.cgroup()) {
             (Event::KernelTally(_), _) => false,
             (Event::Telemetry(telemetry), _) => match &self.pod {

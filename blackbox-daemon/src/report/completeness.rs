@@ -7,7 +7,8 @@ use super::case::Case;
 use super::cast::Cast;
 use super::{Completeness, GapCount, SourceLine, hidden};
 use crate::record::{
-    BootTime, Class, Event, Health, LossCause, Record, RecordId, SourceName, is_counted_by_cgroup,
+    BootTime, Class, Event, Health, LifeEnd, LossCause, Record, RecordId, SourceName,
+    is_counted_by_cgroup,
 };
 use crate::words;
 
@@ -34,6 +35,8 @@ pub(super) fn decisive_is_whole(
 ) -> bool {
     let lost = decisive.iter().any(|(_, record)| match &record.event {
         Event::Gap(gap) => gap.matters(),
+        // Nothing was recorded in between.
+        Event::Began(_) => true,
         _ => false,
     });
     let gone = case.slice.decisive_gone_to;
@@ -55,6 +58,8 @@ pub(super) fn calls_are_whole(
     let lost = gaps(decisive)
         .iter()
         .any(|gap| gap.class == Class::FailedCall && !is_counted_by_cgroup(gap.class, gap.cause));
+    let began = |(_, record): &(RecordId, Record)| matches!(record.event, Event::Began(_));
+    let lost = lost || decisive.iter().any(began);
     let from = case.incident.first.at.minus(CALLS_REACH);
     let reaches_back = bulk_start(case, cast).is_none_or(|start| start <= from);
     let unread = unread.own_calls_lost + unread.calls_left_out + unread.bulk;
@@ -92,7 +97,10 @@ pub(super) fn state(
         gaps,
         secrets_hidden: hidden::count(case, decisive, cast),
         sources,
-        notes: notes(case, unread, cast),
+        notes: notes(case, unread, cast)
+            .into_iter()
+            .chain(decisive.iter().filter_map(|(_, record)| absence(record)))
+            .collect(),
     }
 }
 
@@ -147,6 +155,27 @@ fn summary(case: &Case, whole: bool, gaps: &[GapCount], own: u64) -> String {
         format!("; the window reaches back {reach} ({asked} before the incident were asked for)")
     });
     format!("{decisive}; {bulk}{span}")
+}
+
+/// That the recorder was not there for a part of the window.
+fn absence(record: &Record) -> Option<String> {
+    let Event::Began(began) = &record.event else {
+        return None;
+    };
+    if began.former == LifeEnd::NodeDown {
+        return Some(format!(
+            "this is what the disk had kept of the boot that ended: at most the last second before its end is missing, and \
+             {} records and {} pieces before",
+            began.skipped, began.holes
+        ));
+    }
+    let away = u64::try_from(began.away).map(Duration::from_nanos);
+    let away = away.map_or("an unknown time".to_owned(), words::duration);
+    Some(format!(
+        "the recorder was restarted within this window: for {away} nothing was recorded; what was before is from its journal, \
+         without {} records that had not been written to it",
+        began.skipped
+    ))
 }
 
 fn notes(case: &Case, unread: &Unread, cast: &Cast) -> Vec<String> {

@@ -94,6 +94,13 @@ fn kind(first: &Trigger) -> IncidentKind {
     match (&first.about, first.reason) {
         (About::Reported(reported), _) => IncidentKind::Reported(reported.kind.clone()),
         (_, Reason::Oom) => IncidentKind::Oom,
+        // Names of their own: v1 has none for them.
+        (_, Reason::Trouble(Trouble::Recorder)) => {
+            IncidentKind::Reported("daemon_crash".to_owned())
+        }
+        (_, Reason::Trouble(Trouble::NodeDown)) => {
+            IncidentKind::Reported("node_unclean_reboot".to_owned())
+        }
         (_, Reason::Trouble(Trouble::Image | Trouble::Start)) => {
             IncidentKind::Reported("error".to_owned())
         }
@@ -153,12 +160,15 @@ fn own_severity(first: &Trigger) -> Severity {
         Reason::ExitCode(125..=127 | 137) | Reason::Signal(_) => Severity::High,
         Reason::ExitCode(_) | Reason::Reported => Severity::Medium,
         Reason::Trouble(trouble) => match trouble {
-            Trouble::Evicted | Trouble::Deadline | Trouble::Failed => Severity::Critical,
+            Trouble::Evicted | Trouble::Deadline | Trouble::Failed | Trouble::NodeDown => {
+                Severity::Critical
+            }
             Trouble::Pending => Severity::Medium,
             Trouble::CrashLoop
             | Trouble::Image
             | Trouble::Start
             | Trouble::Disrupted
+            | Trouble::Recorder
             | Trouble::Node => Severity::High,
         },
     }

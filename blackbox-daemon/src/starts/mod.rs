@@ -41,7 +41,7 @@ pub struct Comparison {
 }
 
 /// A start that is watched.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Watched {
     run: Run,
     /// The first process that ran a program there.
@@ -56,7 +56,7 @@ struct Watched {
 }
 
 /// Starts that are watched, and healthy ones.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Starts {
     watched: HashMap<CgroupId, Watched>,
     /// By age, oldest first.

@@ -19,7 +19,7 @@ const EPHEMERAL: u16 = 32_768;
 const TEMPORARY: [&str; 3] = ["/tmp/", "/var/tmp/", "/dev/shm/"];
 
 /// Peers of connections that began, by process and descriptor: their outcome is told without them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Peers(HashMap<(ProcessKey, u64), String>);
 
 /// The step that a record is, in words: `exec /usr/bin/app`, `openat /etc/app.yaml → ENOENT`. `None`: it is none.

@@ -2,7 +2,7 @@
 //!
 //! One file per question: `oom` (which memory ran out?), `killer` (who sent the signal?), `fault` (what did it
 //! do?), `exit_code` (what did it say?), `cluster` (why was it stopped, or why does it not run?), `reported` (what does a
-//! sidecar's report rest on?). Each statement cites the records it follows from; what they do not say
+//! sidecar's report rest on?), `recorder` (how did the recorder's own former life end?). Each statement cites the records it follows from; what they do not say
 //! stays unknown. Exit status 137 is never taken for an OOM kill: only the kernel's own mark is.
 
 pub mod cluster;
@@ -10,6 +10,7 @@ mod exit_code;
 pub(crate) mod fault;
 mod killer;
 mod oom;
+pub mod recorder;
 pub mod reported;
 mod scene;
 
@@ -104,6 +105,10 @@ pub enum Cause {
     PodFailed,
     /// The node is short of something.
     NodePressure,
+    /// The recorder itself died.
+    DaemonCrash,
+    /// The node went down without a clean stop.
+    NodeDown,
     /// Somebody said so.
     Reported,
     Unknown,
@@ -138,6 +143,8 @@ impl Cause {
             Self::Pending => "pending",
             Self::PodFailed => "pod_failed",
             Self::NodePressure => "node_pressure",
+            Self::DaemonCrash => "daemon_crash",
+            Self::NodeDown => "node_down",
             Self::Reported => "reported",
             Self::Unknown => "unknown",
         }

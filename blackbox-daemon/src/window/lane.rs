@@ -42,8 +42,10 @@ pub struct LaneStats {
 /// See the module.
 pub(super) struct Lane {
     limits: Limits,
-    open: Open,
-    sealed: VecDeque<Held>,
+    pub(super) open: Open,
+    pub(super) sealed: VecDeque<Held>,
+    /// Records that went before they were taken for the journal, since the last time it was asked.
+    pub(super) untaken: u64,
     /// Memory of `sealed`, bytes.
     held: usize,
     /// `None`: no cgroup is limited.
@@ -61,6 +63,7 @@ impl Lane {
             limits,
             open: Open::new(limits.segment_bytes),
             sealed: VecDeque::new(),
+            untaken: 0,
             held: 0,
             shares: share.map(Shares::new),
             evicted: ByClass::default(),
@@ -235,6 +238,7 @@ impl Lane {
             .position(|held| held.sole_owner().is_some_and(|owner| shares.used_up(owner)))?;
         let gone = self.sealed.remove(index)?;
         self.held -= gone.size;
+        self.untaken += gone.untaken();
         if let Some(owner) = gone.sole_owner() {
             shares.lost(owner, gone.newest);
         }
@@ -246,6 +250,7 @@ impl Lane {
     fn drop_oldest(&mut self) -> Option<ByClass> {
         let gone = self.sealed.pop_front()?;
         self.held -= gone.size;
+        self.untaken += gone.untaken();
         self.gone_to = self.gone_to.max(Some(gone.newest));
         if let Some(shares) = &mut self.shares {
             shares.remove(&gone.shares);

@@ -29,6 +29,7 @@
 //! lane is not full, any cgroup may fill it. Samples and counts are never shed.
 
 mod frame;
+mod fresh;
 mod lane;
 mod segment;
 mod share;
@@ -37,7 +38,8 @@ mod slice;
 use std::time::Duration;
 
 use crate::record::{BootTime, Class, LaneName, Record, RecordId};
-use frame::{Entry, encode};
+use frame::{Entry, Frames, decode, encode};
+pub use fresh::{Fresh, Piece};
 pub use lane::LaneStats;
 use lane::{Lane, Limits};
 use segment::Open;
@@ -185,6 +187,32 @@ impl Window {
         }
     }
 
+    /// What is not in the journal yet: all that is decisive, and of bulk the newest `bulk_most` bytes.
+    pub fn take_fresh(&mut self, bulk_most: usize) -> Fresh {
+        let mut fresh = Fresh::default();
+        let (decisive, bulk) = (LaneName::Decisive, LaneName::Bulk);
+        self.decisive.take_fresh(decisive, usize::MAX, &mut fresh);
+        self.bulk.take_fresh(bulk, bulk_most, &mut fresh);
+        fresh
+    }
+
+    /// Everything it holds is in the journal; or nothing is, and all must be taken again.
+    pub fn set_taken(&mut self, all: bool) {
+        self.decisive.set_taken(all);
+        self.bulk.set_taken(all);
+    }
+
+    /// The next record has this id, if no later one was given: those between were given before and are not here.
+    pub fn resume_at(&mut self, next: RecordId) {
+        self.last_id = self.last_id.max(next.0.saturating_sub(1));
+    }
+
+    /// The id of the newest record; 0 before the first.
+    #[must_use]
+    pub fn last_id(&self) -> RecordId {
+        RecordId(self.last_id)
+    }
+
     /// What it holds. Walks the segments' indexes.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -203,6 +231,17 @@ impl Window {
         self.decisive.advance(at, cutoff);
         self.bulk.advance(at, cutoff);
     }
+}
+
+/// The records in a piece, under their ids, and how many do not decode.
+#[must_use]
+pub fn read_piece(first_id: RecordId, count: u32, bytes: &[u8]) -> (Vec<(RecordId, Record)>, u64) {
+    let frames = Frames::new(first_id, bytes);
+    let records: Vec<_> = frames
+        .filter_map(|(id, bytes)| Some((id, decode(bytes)?)))
+        .collect();
+    let broken = u64::from(count).saturating_sub(records.len() as u64);
+    (records, broken)
 }
 
 /// Bytes of a segment that records are put back into.

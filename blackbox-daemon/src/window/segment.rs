@@ -114,9 +114,23 @@ pub(super) struct Held {
     pub(super) shares: Box<[(CgroupId, u32)]>,
     /// Memory it keeps allocated, bytes.
     pub(super) size: usize,
+    /// Up to where it was taken for the journal.
+    pub(super) taken: Taken,
+}
+
+/// How much of a segment was taken for the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) bytes: usize,
+    pub(super) records: u32,
 }
 
 impl Held {
+    /// Its records that were not taken for the journal.
+    pub(super) fn untaken(&self) -> u64 {
+        u64::from(self.sealed.index().count - self.taken.records)
+    }
+
     /// The cgroup whose failing calls are all there is in it.
     pub(super) fn sole_owner(&self) -> Option<CgroupId> {
         let index = self.sealed.index();
@@ -136,6 +150,7 @@ pub(super) struct Open {
     started: Option<Started>,
     /// Frame bytes by cgroup as they arrive: a row is added when the cgroup changes, merged when sealing.
     runs: Vec<(CgroupId, u32)>,
+    pub(super) taken: Taken,
 }
 
 struct Started {
@@ -152,7 +167,13 @@ impl Open {
             capacity,
             started: None,
             runs: Vec::new(),
+            taken: Taken::default(),
         }
+    }
+
+    /// Its frames so far, end to end.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// Whether `entry` still fits.
@@ -232,6 +253,7 @@ impl Open {
             newest,
             shares,
             size,
+            taken: std::mem::take(&mut self.taken),
         })
     }
 }

@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use super::values;
 use crate::report::format::Format;
 pub use output::Output;
-pub use recording::{Ebpf, Kernel, Recording};
+pub use recording::{Ebpf, Journal, Kernel, Recording};
 pub use service::{Api, Kubernetes, KubernetesMode, Metrics};
 
 const ABOUT: &str = "Records all the time; when something dies, says who killed it, and why.";

@@ -58,9 +58,21 @@ pub struct Recording {
         value_parser = clap::value_parser!(u8).range(1..=100)
     )]
     pub window_share_percent: u8,
-    /// Directory for what must survive a restart: which crashes of pods were recorded. Without it, that is forgotten.
+    /// Directory for what must survive a restart: the window itself (window.ring), and which crashes of pods were recorded.
+    /// Without it, that is forgotten.
     #[arg(long, env = "BLACKBOX_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
+    /// How the window is kept in BLACKBOX_STATE_DIR. ssd: written 20 times a second, synced each second; emmc: each second and
+    /// each 10 s, and a quarter of the bulk records, for flash that wears out; ram: never synced, for a directory in memory
+    /// (survives the daemon, not the node); off: not at all.
+    #[arg(long, env = "BLACKBOX_JOURNAL", default_value = "ssd")]
+    pub journal: Journal,
+    /// Size of window.ring; all of it is taken at once.
+    #[arg(
+        long, env = "BLACKBOX_JOURNAL_BYTES", default_value = "32MiB",
+        value_parser = values::journal_bytes
+    )]
+    pub journal_bytes: u64,
     /// More secrets to hide before anything is kept: one regular expression in each line; its first group, or all it
     /// matches, is hidden. Well-known forms of tokens, keys, passwords, e-mail addresses and cards always are.
     #[arg(long, env = "BLACKBOX_REDACT_PATTERNS")]
@@ -128,6 +140,15 @@ pub struct Kernel {
         default_missing_value = "true"
     )]
     pub last_words: bool,
+}
+
+/// How the window is kept on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Journal {
+    Ssd,
+    Emmc,
+    Ram,
+    Off,
 }
 
 /// Whether kernel programs are used.

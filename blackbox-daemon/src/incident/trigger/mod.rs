@@ -6,6 +6,7 @@
 
 mod cluster;
 mod process;
+mod recorder;
 mod scope;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{Names, Place};
 use crate::record::{
-    BootTime, Comm, Condition, ContainerEnded, Event, KubeEvent, PodCondition, PodFacts,
+    Began, BootTime, Comm, Condition, ContainerEnded, Event, KubeEvent, PodCondition, PodFacts,
     PodIdentity, PodName, Process, ProcessKey, Record, RecordId, Reported,
 };
 pub use scope::Scope;
@@ -75,6 +76,10 @@ pub enum Trouble {
     Failed,
     /// The node is short of something.
     Node,
+    /// The recorder died.
+    Recorder,
+    /// The node went down.
+    NodeDown,
 }
 
 impl Trouble {
@@ -101,6 +106,8 @@ impl Trouble {
             // v1's name for a pod whose phase is Failed.
             Self::Failed => "pod-crash",
             Self::Node => "node",
+            Self::Recorder => "daemon-crash",
+            Self::NodeDown => "node-unclean-reboot",
         }
     }
 }
@@ -118,6 +125,8 @@ pub enum About {
     Node(Arc<KubeEvent>),
     /// What a sidecar reported.
     Reported(Arc<Reported>),
+    /// The end of the recorder's former life.
+    Recorder(Arc<Began>),
 }
 
 impl About {
@@ -157,6 +166,7 @@ impl About {
                 id: reported.id.clone(),
                 pod: reported.pod.clone(),
             },
+            Self::Recorder(began) => Identity::Life(began.last),
         }
     }
 }
@@ -187,7 +197,7 @@ fn what(condition: &Condition) -> String {
 }
 
 /// Triggers of one identity are about the same death or report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Identity {
     Process(ProcessKey),
     /// An instance of a container.
@@ -207,6 +217,8 @@ pub enum Identity {
         id: String,
         pod: Option<PodName>,
     },
+    /// A life of the recorder, by when it wrote last.
+    Life(BootTime),
 }
 
 /// Deaths that are the same story: the same place, program and reason. In a pod that an owner made, the place is the
@@ -278,6 +290,7 @@ pub fn inspect(record: &Record, id: RecordId, names: &Names, rules: &Rules) -> O
     let trigger = match &record.event {
         // Whoever reports wants an incident, whatever the scope.
         Event::Reported(reported) => return Some(reported_trigger(record, id, reported)),
+        Event::Began(began) => return recorder::inspect(record, id, began),
         Event::ContainerEnded(ended) => cluster::ended(record, id, ended, names)?,
         Event::PodCondition(condition) => cluster::condition(record, id, condition, names)?,
         Event::KubeEvent(event) => cluster::node(record, id, event)?,

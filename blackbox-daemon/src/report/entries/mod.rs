@@ -108,6 +108,7 @@ fn kind(event: &Event) -> EntryKind {
         | Event::KernelTally(_)
         | Event::TailRead(_)
         | Event::Arming(_)
+        | Event::Began(_)
         | Event::Reported(_)
         | Event::Pod(_)
         | Event::LoggedPod(_)
@@ -135,6 +136,7 @@ fn name(event: &Event) -> &'static str {
         Event::LastCall(_) => "last_call",
         Event::TailRead(_) => "syscalls_read",
         Event::Arming(_) => "arming",
+        Event::Began(_) => "recorder_began",
         Event::Gap(_) => "records_lost",
         Event::Source(_) => "source_state",
         Event::Reported(_) => "incident_reported",

@@ -6,7 +6,7 @@ mod kube;
 use std::time::Duration;
 
 use crate::identity::Names;
-use crate::record::{Event, Health, LastCall, ProcessMemory, Record};
+use crate::record::{Began, Event, Health, LastCall, LifeEnd, ProcessMemory, Record};
 use crate::words;
 
 /// One record in one sentence. Names that processes chose are as they chose them: print with care.
@@ -139,10 +139,26 @@ pub fn sentence(record: &Record, names: &Names) -> String {
                 gap.cause.name()
             )
         }
+        Event::Began(began) => self::began(began),
         Event::Source(state) => {
             format!("source {}: {}", state.source.name(), health(&state.health))
         }
         _ => format!("sample of {}", who()),
+    }
+}
+
+fn began(began: &Began) -> String {
+    let how = match began.former {
+        LifeEnd::Stopped => "after it was stopped",
+        LifeEnd::Died => "after it had died",
+        LifeEnd::NodeDown => "after the node had gone down under it",
+    };
+    match u64::try_from(began.away) {
+        Ok(nanos) => {
+            let away = words::duration(Duration::from_nanos(nanos));
+            format!("the recorder began again {how}, {away} after its last write")
+        }
+        Err(_) => format!("the recorder began again {how}"),
     }
 }
 
