@@ -61,6 +61,7 @@ pub mod clock;
 pub mod config;
 pub mod descriptors;
 pub mod doctor;
+pub mod durability;
 pub mod log;
 pub mod privileges;
 pub mod words;
