@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use self::recording::{Parts, Recording};
 use self::serve::Serving;
 use self::sources::Sources;
+use crate::clock::{self, WallOffset};
 use crate::config::Config;
 use crate::destinations::{Destinations, kubernetes};
 use crate::metrics::Metrics;
@@ -134,7 +135,7 @@ impl App {
         // What could not be written is logged by the drain itself.
         destinations.drain(DESTINATIONS_DRAIN).await;
         if let Some(journal) = journal {
-            let end = move || journal.end(None, JOURNAL_END);
+            let end = move || journal.end((clock::boot_now(), WallOffset::now()), JOURNAL_END);
             if let Err(error) = tokio::task::spawn_blocking(end).await {
                 tracing::error!(%error, "the journal's end was not written");
             }

@@ -9,6 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::fs::{flock, fsync, open, openat, renameat, unlinkat};
@@ -21,6 +22,10 @@ use super::{Config, FILE};
 const NEW: &str = ".window.ring.new";
 /// Largest file that is read, bytes: more than can be configured.
 const MOST: u64 = 8 << 30;
+/// How often a file that another daemon has is tried, …
+const LOCK_TRIES: u32 = 20;
+/// … and how long is waited in between.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Zeros are written in pieces of so many bytes.
 const PIECE: usize = 1 << 20;
 
@@ -50,23 +55,44 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 pub(super) fn find(config: &Config) -> Result<Option<(File, Vec<u8>)>, Error> {
     let path = config.directory.join(FILE);
     let found = || -> io::Result<Option<(File, Vec<u8>)>> {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file: File = match open(&path, flags, Mode::empty()) {
-            Ok(file) => file.into(),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let Some(mut file) = open_plain(&path)? else {
+            return Ok(None);
         };
         let about = file.metadata()?;
-        if !about.is_file() || about.nlink() != 1 || about.len() > MOST {
-            let why = "it is no plain file of ours (remove it, and a new one is made)";
-            return Err(io::Error::other(why));
+        if about.len() > MOST {
+            return Err(io::Error::other("it is larger than any of ours"));
         }
-        lock(&file)?;
+        // The daemon before may be about to end.
+        let mut tries = LOCK_TRIES;
+        while let Err(error) = lock(&file) {
+            tries -= 1;
+            if tries == 0 {
+                return Err(error);
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
         let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
         file.read_to_end(&mut bytes)?;
         Ok(Some((file, bytes)))
     };
     found().map_err(failed("read", &path))
+}
+
+/// A regular file with one name, never through a link.
+fn open_plain(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file: File = match open(path, flags, Mode::empty()) {
+        Ok(file) => file.into(),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let about = file.metadata()?;
+    match about.is_file() && about.nlink() == 1 {
+        true => Ok(Some(file)),
+        false => Err(io::Error::other(
+            "it is no plain file of ours (remove it, and a new one is made)",
+        )),
+    }
 }
 
 fn lock(file: &File) -> io::Result<()> {
@@ -98,6 +124,10 @@ pub(super) fn make(config: &Config, key: Key) -> Result<File, Error> {
         match unlinkat(&directory, NEW, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
+        }
+        // Whose it is must not lose it; what is no file of ours is in the way.
+        if let Some(old) = open_plain(&config.directory.join(FILE))? {
+            lock(&old)?;
         }
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -94,7 +94,7 @@ enum Order {
     Flush(Flush),
     Told(String),
     /// The last one. The sender waits for the receiver's end to be dropped.
-    End(Option<Flush>, SyncSender<()>),
+    End(BootTime, WallOffset, SyncSender<()>),
 }
 
 /// What others may know of it.
@@ -138,6 +138,12 @@ impl Journal {
             && self.shared.flushes.load(Ordering::Acquire) < QUEUE
     }
 
+    /// Whether everything that was handed on is written, though it may not be durable.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.shared.flushes.load(Ordering::Acquire) == 0
+    }
+
     /// Whether a new file was made since the last time: then everything must be taken again.
     #[must_use]
     pub fn is_anew(&self) -> bool {
@@ -161,10 +167,10 @@ impl Journal {
         }
     }
 
-    /// Writes the last of it and says that the daemon was asked to stop; waits for at most `patience`.
-    pub fn end(&self, last: Option<Flush>, patience: Duration) {
+    /// Says at `now` that the daemon was asked to stop, after all that was handed on; waits for at most `patience`.
+    pub fn end(&self, (now, wall): (BootTime, WallOffset), patience: Duration) {
         let (done, ended) = std::sync::mpsc::sync_channel(1);
-        if self.orders.try_send(Order::End(last, done)).is_err() {
+        if self.orders.try_send(Order::End(now, wall, done)).is_err() {
             tracing::warn!("the journal is busy: the next start will take this stop for a crash");
             return;
         }

@@ -125,7 +125,12 @@ fn spawn(config: Config, file: Option<File>, start: Start) -> io::Result<Journal
         retry: RETRY,
         next_try: BootTime(0),
         written_before: 0,
-        skipped: 0,
+        last: When {
+            at: clock::boot_now(),
+            wall: WallOffset::now(),
+            skipped: 0,
+            ended: false,
+        },
         config,
         shared: Arc::clone(&shared),
     };
@@ -146,8 +151,8 @@ struct Writer {
     next_try: BootTime,
     /// Bytes written to files that were given up.
     written_before: u64,
-    /// Records that were not written, as the recorder said last.
-    skipped: u64,
+    /// What the last flush was stamped with.
+    last: When,
     shared: Arc<Shared>,
 }
 
@@ -159,12 +164,19 @@ impl Writer {
             }
             match orders.recv_timeout(self.patience()) {
                 Ok(Order::Flush(flush)) => {
-                    self.flush(flush, false);
+                    self.flush(flush);
                     self.shared.flushes.fetch_sub(1, Ordering::AcqRel);
                 }
                 Ok(Order::Told(id)) => self.told(id),
-                Ok(Order::End(last, done)) => {
-                    self.end(last);
+                Ok(Order::End(at, wall, done)) => {
+                    let ended = When {
+                        at,
+                        wall,
+                        ended: true,
+                        ..self.last
+                    };
+                    self.append(ended, &[]);
+                    self.sync();
                     drop(done);
                     return;
                 }
@@ -228,15 +240,14 @@ impl Writer {
         }
     }
 
-    fn flush(&mut self, flush: Flush, ended: bool) {
+    fn flush(&mut self, flush: Flush) {
         let when = When {
             at: flush.at,
             wall: flush.wall,
             skipped: flush.skipped,
             ended: false,
         };
-        self.skipped = flush.skipped;
-        let urgent = flush.urgent || ended;
+        self.last = when;
         for block in blocks(&flush.pieces) {
             let sections: Vec<_> = block.iter().map(section).collect();
             self.append(when, &sections);
@@ -244,34 +255,13 @@ impl Writer {
         if let Some(bytes) = flush.checkpoint.map(|make| make()) {
             self.append(when, &[Section::Checkpoint(&bytes)]);
         }
-        if ended {
-            self.append(When { ended, ..when }, &[]);
-        }
-        if urgent && self.config.pace.sync.is_some() {
+        if flush.urgent && self.config.pace.sync.is_some() {
             self.sync();
         }
     }
 
     fn told(&mut self, id: String) {
-        let when = When {
-            at: clock::boot_now(),
-            wall: WallOffset::now(),
-            skipped: self.skipped,
-            ended: false,
-        };
-        self.append(when, &[Section::Told(vec![id])]);
-    }
-
-    fn end(&mut self, last: Option<Flush>) {
-        let last = last.unwrap_or_else(|| Flush {
-            at: clock::boot_now(),
-            wall: WallOffset::now(),
-            pieces: Vec::new(),
-            checkpoint: None,
-            skipped: self.skipped,
-            urgent: true,
-        });
-        self.flush(last, true);
+        self.append(self.last, &[Section::Told(vec![id])]);
     }
 
     fn append(&mut self, when: When, sections: &[Section<'_>]) {

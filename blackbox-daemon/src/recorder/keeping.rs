@@ -47,7 +47,7 @@ impl Keeper {
     }
 
     /// Hands on what is new, if it is time to.
-    pub(super) fn turn(&mut self, core: &mut Core, now: BootTime, wall: WallOffset) {
+    pub fn turn(&mut self, core: &mut Core, now: BootTime, wall: WallOffset) {
         let opened = core.opened != self.opened;
         let due = now.since(self.flushed) >= self.pace.write;
         if (due || opened) && self.journal.has_room() {
@@ -56,7 +56,7 @@ impl Keeper {
     }
 
     /// The last of it, when the recorder ends.
-    pub(super) fn finish(&mut self, core: &mut Core, now: BootTime, wall: WallOffset) {
+    pub fn finish(&mut self, core: &mut Core, now: BootTime, wall: WallOffset) {
         self.checkpointed = BootTime(0);
         self.flush(core, now, wall);
     }

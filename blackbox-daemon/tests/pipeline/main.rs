@@ -10,6 +10,7 @@ mod incidents;
 mod kube;
 mod oom_ledger;
 mod pods;
+mod restart;
 mod sidecars;
 mod slices;
 #[path = "../support/mod.rs"]
