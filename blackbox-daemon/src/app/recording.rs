@@ -82,17 +82,7 @@ impl Recording {
         let core = core.arming_up_to(slots);
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        // As many as were open at once at most: there is room.
-        for case in cases_left {
-            let id = case.incident.id();
-            if cases.try_send(case).is_err() {
-                tracing::error!(
-                    incident = id,
-                    "no report of a former life's incident: the queue of cases is full"
-                );
-            }
-        }
-        let recorder = Recorder::new(core, intake, cases);
+        let recorder = Recorder::new(core, intake, cases).with_backlog(cases_left);
         let keeper = kept
             .journal
             .as_ref()

@@ -266,12 +266,16 @@ impl Lane {
         let (incident, kind) = (document.incident_id().to_owned(), document.kind.name());
         // Before it is in the queue: its task may be done with it at once.
         self.state.offered();
+        let dossier = Arc::clone(&document.dossier);
         let why = match room.map(|room| self.queue.try_send((document, room))) {
             Some(Ok(())) => return,
             Some(Err(mpsc::error::TrySendError::Full(_))) => "its queue is full",
             Some(Err(mpsc::error::TrySendError::Closed(_))) => "it is closed",
             None => "what waits for it keeps too much memory",
         };
+        if let Some(telling) = &dossier.telling {
+            telling.miss();
+        }
         let (destination, dropped) = (self.state.name(), self.state.dropped());
         tracing::warn!(destination, ?incident, kind, dropped, why, "report dropped");
     }

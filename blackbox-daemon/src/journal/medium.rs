@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// Something of a fixed size that can be written anywhere, and made durable.
 pub trait Medium {
@@ -20,7 +21,7 @@ pub trait Medium {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-impl Medium for File {
+impl Medium for Arc<File> {
     fn write_at(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
         self.write_all_at(bytes, at)
     }

@@ -1,8 +1,8 @@
 //! The journal: the window on disk, so that the recorder survives its own death, and the node's.
 //!
 //! ```text
-//!  recorder ── Flush: what is new, each 100 ms ──► queue ──► one thread ── pwrite ──► window.ring
-//!  reporter ── Told: a report is out ───────────────┘           └ fdatasync each second, and when an incident opens
+//!  recorder ── Flush: what is new, each 50 ms ──► queue ──► one thread ── pwrite ──► window.ring
+//!  reporter ── Told: a report is out ──────────────┘           └ another: fdatasync each second, and when an incident opens
 //!
 //!  at start:   window.ring ──► scan ──► Recovered: frames, a checkpoint, what was told ──► recorder
 //! ```
@@ -22,6 +22,7 @@ pub mod pstore;
 mod recovered;
 pub mod ring;
 pub mod scan;
+mod syncer;
 mod thread;
 
 use std::path::PathBuf;
@@ -128,6 +129,8 @@ struct Shared {
     /// Since when the disk has been busy with one call, boot time ns; 0: it is not.
     busy: AtomicU64,
     state: Mutex<State>,
+    /// Incidents that were told since the recorder looked.
+    told: Mutex<Vec<String>>,
 }
 
 impl Journal {
@@ -162,9 +165,27 @@ impl Journal {
 
     /// The report of an incident is with every destination. Should this get lost, it is reported again after a crash.
     pub fn tell(&self, incident: String) {
+        let mut told = self
+            .shared
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        told.push(incident.clone());
+        drop(told);
         if let Err(TrySendError::Full(_)) = self.orders.try_send(Order::Told(incident)) {
             tracing::debug!("the journal is busy: an incident may be reported again after a crash");
         }
+    }
+
+    /// What was told since the last time.
+    #[must_use]
+    pub fn take_told(&self) -> Vec<String> {
+        let mut told = self
+            .shared
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *told)
     }
 
     /// Says at `now` that the daemon was asked to stop, after all that was handed on; waits for at most `patience`.
@@ -200,19 +221,32 @@ impl Journal {
 pub struct Telling {
     journal: Journal,
     incident: String,
+    /// A destination could not take it: it is not out.
+    missed: AtomicBool,
 }
 
 impl Telling {
     /// For the report of `incident`.
     #[must_use]
     pub fn new(journal: Journal, incident: String) -> Self {
-        Self { journal, incident }
+        Self {
+            journal,
+            incident,
+            missed: AtomicBool::new(false),
+        }
+    }
+
+    /// A destination had no room for it: should the recorder die, it is to be reported again.
+    pub fn miss(&self) {
+        self.missed.store(true, Ordering::Release);
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        self.journal.tell(std::mem::take(&mut self.incident));
+        if !self.missed.load(Ordering::Acquire) {
+            self.journal.tell(std::mem::take(&mut self.incident));
+        }
     }
 }
 

@@ -109,15 +109,22 @@ impl<M: Medium> Ring<M> {
     /// # Errors
     /// As with [`append`](Self::append): this ring must not be used any more.
     pub fn sync(&mut self) -> io::Result<()> {
-        if !self.dirty {
-            return Ok(());
+        match self.begin_sync() {
+            true => self.medium.sync(),
+            false => Ok(()),
         }
-        self.medium.sync()?;
-        self.dirty = false;
-        let at = page_after(self.at);
-        self.written += at - self.at;
-        self.at = at;
-        Ok(())
+    }
+
+    /// Says that somebody is about to sync the medium: what was written before is not touched any more. False: there is
+    /// nothing to sync.
+    pub fn begin_sync(&mut self) -> bool {
+        let dirty = std::mem::take(&mut self.dirty);
+        if dirty {
+            let at = page_after(self.at);
+            self.written += at - self.at;
+            self.at = at;
+        }
+        dirty
     }
 
     /// What it writes to.

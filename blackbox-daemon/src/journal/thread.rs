@@ -1,4 +1,4 @@
-//! The one thread that writes: takes orders, appends blocks, syncs in time, and makes a new file when one has failed.
+//! The one thread that writes: takes orders, appends blocks, has them synced in time, and makes a new file when one has failed.
 //!
 //! Guarantee: it holds up nobody. What it cannot write stays in the window ([`Journal::has_room`]); what is wrong is in the
 //! journal's state until a sync has succeeded.
@@ -15,6 +15,7 @@ use super::layout::{self, Key, PAGE, Section};
 use super::recovered::Recovered;
 use super::ring::{Ring, Start, When};
 use super::scan::{Scan, scan};
+use super::syncer::Syncer;
 use super::{Config, Flush, Journal, Order, Pace, QUEUE, Shared, State, TOLD};
 use crate::clock::{self, WallOffset};
 use crate::record::{BootTime, Health};
@@ -24,6 +25,8 @@ use crate::window::Piece;
 const RETRY: Duration = Duration::from_millis(500);
 /// … up to this.
 const RETRY_MOST: Duration = Duration::from_secs(8);
+/// How often the end of a sync is looked for, when nothing else comes.
+const SHORT: Duration = Duration::from_millis(20);
 /// Frames of one block, bytes: small enough that one that is torn costs little.
 const BLOCK: usize = 128 << 10;
 
@@ -116,10 +119,12 @@ fn spawn(config: Config, file: Option<File>, start: Start) -> io::Result<Journal
             syncing: Duration::ZERO,
             made: 0,
         }),
+        told: Mutex::default(),
     });
     let (orders, taken) = sync_channel(QUEUE + TOLD);
     let writer = Writer {
-        ring: file.map(|file| Ring::new(file, start)),
+        ring: file.map(|file| Ring::new(Arc::new(file), start)),
+        syncer: Syncer::start(Arc::clone(&shared))?,
         start,
         synced: clock::boot_now(),
         retry: RETRY,
@@ -143,7 +148,8 @@ fn spawn(config: Config, file: Option<File>, start: Start) -> io::Result<Journal
 struct Writer {
     config: Config,
     /// `None`: the file failed, or there is none yet.
-    ring: Option<Ring<File>>,
+    ring: Option<Ring<Arc<File>>>,
+    syncer: Syncer,
     /// What a new file goes on from.
     start: Start,
     synced: BootTime,
@@ -176,20 +182,24 @@ impl Writer {
                         ..self.last
                     };
                     self.append(ended, &[]);
-                    self.sync();
+                    self.syncer.wait();
+                    self.begin_sync();
+                    self.syncer.wait();
                     drop(done);
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            let ended = self.syncer.ended();
+            self.take_sync(ended);
             if self
                 .config
                 .pace
                 .sync
                 .is_some_and(|every| self.is_due(every))
             {
-                self.sync();
+                self.begin_sync();
             }
         }
     }
@@ -203,7 +213,7 @@ impl Writer {
         let now = clock::boot_now();
         match (&self.ring, self.config.pace.sync) {
             (None, _) => self.next_try.since(now).max(Duration::from_millis(1)),
-            (Some(_), Some(every)) => self.synced.plus(every).since(now),
+            (Some(_), Some(every)) => self.synced.plus(every).since(now).max(SHORT),
             (Some(_), None) => RETRY_MOST,
         }
     }
@@ -224,7 +234,7 @@ impl Writer {
                     ..self.start
                 };
                 self.start = start;
-                self.ring = Some(Ring::new(file, start));
+                self.ring = Some(Ring::new(Arc::new(file), start));
                 (self.retry, self.synced) = (RETRY, clock::boot_now());
                 self.shared.lock().made += 1;
                 self.well();
@@ -256,7 +266,9 @@ impl Writer {
             self.append(when, &[Section::Checkpoint(&bytes)]);
         }
         if flush.urgent && self.config.pace.sync.is_some() {
-            self.sync();
+            // Where one is under way, the next follows it at once.
+            self.synced = BootTime(0);
+            self.begin_sync();
         }
     }
 
@@ -282,31 +294,33 @@ impl Writer {
         }
     }
 
-    fn sync(&mut self) {
-        let Some(mut ring) = self.ring.take() else {
+    /// Begins a sync, if there is anything to sync and none is under way.
+    fn begin_sync(&mut self) {
+        if self.syncer.is_syncing() {
             return;
-        };
-        let before = clock::boot_now();
-        let synced = self.timed(|_| ring.sync());
-        let now = clock::boot_now();
-        self.synced = now;
-        {
-            let mut state = self.shared.lock();
-            state.syncs += 1;
-            state.syncing += now.since(before);
-            state.written = self.written_before + ring.written();
         }
-        match synced.and_then(|()| file::is_there(ring.medium())) {
-            Ok(()) => {
-                self.ring = Some(ring);
-                self.well();
+        self.synced = clock::boot_now();
+        if let Some(ring) = &mut self.ring
+            && ring.begin_sync()
+        {
+            self.syncer.begin(ring.medium());
+        }
+    }
+
+    fn take_sync(&mut self, ended: Option<io::Result<()>>) {
+        match ended {
+            Some(Ok(())) if self.ring.is_some() => self.well(),
+            Some(Err(error)) => {
+                if let Some(ring) = self.ring.take() {
+                    self.give_up(&ring, "synced", &error);
+                }
             }
-            Err(error) => self.give_up(&ring, "synced", &error),
+            Some(Ok(())) | None => {}
         }
     }
 
     /// The file is not written any more: what it holds from now on is not known. It stays until a new one takes its place.
-    fn give_up(&mut self, ring: &Ring<File>, what: &str, error: &io::Error) {
+    fn give_up(&mut self, ring: &Ring<Arc<File>>, what: &str, error: &io::Error) {
         self.shared.open.store(false, Ordering::Release);
         self.written_before += ring.written();
         self.start.sequence = ring.sequence();
@@ -375,7 +389,8 @@ fn section<'a>(piece: &&'a Piece) -> Section<'a> {
 impl Pace {
     /// For solid-state disks.
     pub const SSD: Self = Self {
-        write: Duration::from_millis(50),
+        // Each turn of the recorder, which is each 50 ms: as many would be missed by a hair.
+        write: Duration::from_millis(40),
         sync: Some(Duration::from_secs(1)),
         checkpoint: Duration::from_secs(30),
         bulk_percent: 100,

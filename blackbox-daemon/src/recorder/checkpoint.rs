@@ -2,12 +2,14 @@
 //!
 //! Made between two batches, written by the journal, read by `resume`. Compressed postcard, of this version of the types only.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
 use crate::identity::Identities;
-use crate::incident::Incidents;
 use crate::incident::ends::Ends;
+use crate::incident::{Incident, Incidents};
 use crate::record::{ProcessKey, RecordId};
 use crate::starts::Starts;
 
@@ -25,6 +27,8 @@ pub(super) struct Checkpoint {
     pub(super) daemon: Option<ProcessKey>,
     pub(super) identities: Identities,
     pub(super) incidents: Incidents,
+    /// Closed, and not told.
+    pub(super) untold: VecDeque<Incident>,
     pub(super) ends: Ends,
     pub(super) starts: Starts,
 }
@@ -37,6 +41,7 @@ impl Checkpoint {
             daemon,
             identities: core.identities.without_exes(),
             incidents: core.incidents.clone(),
+            untold: core.untold.clone().unwrap_or_default(),
             ends: core.ends.clone(),
             starts: core.starts.clone(),
         }

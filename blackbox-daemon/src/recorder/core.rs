@@ -1,6 +1,6 @@
 //! The recorder's whole state, pure: records, losses and turns in, closed cases out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::status::{Latest, Status, View};
@@ -30,6 +30,9 @@ pub struct Config {
     pub node: NodeInfo,
 }
 
+/// Closed incidents whose reports are not out that are remembered: twice as many as can be open at once.
+const MOST_UNTOLD: usize = 2 * incident::MAX_OPEN;
+
 /// The recorder's whole state.
 pub struct Core {
     pub(super) config: Config,
@@ -48,6 +51,9 @@ pub struct Core {
     pub(super) starts: Starts,
     /// Incidents whose reports were out before the recorder began again.
     pub(super) told: BTreeSet<String>,
+    /// Incidents that are closed, and whose reports are not out: a recorder that begins again tells them. Kept only where
+    /// somebody says which are out.
+    pub(super) untold: Option<VecDeque<Incident>>,
     /// Incidents opened so far.
     pub(super) opened: u64,
 }
@@ -70,6 +76,7 @@ impl Core {
             arming: Arming::new(0),
             starts: Starts::default(),
             told: BTreeSet::new(),
+            untold: None,
             opened: 0,
             identities,
             config,
@@ -192,16 +199,34 @@ impl Core {
             true => self.incidents.close_all(&known),
             false => self.incidents.settled(&known),
         };
+        let told =
+            |incident: &Incident| !self.told.is_empty() && self.told.contains(&incident.id());
+        let closed: Vec<Incident> = closed.into_iter().filter(|one| !told(one)).collect();
+        if let Some(untold) = &mut self.untold {
+            untold.extend(closed.iter().cloned());
+            let excess = untold.len().saturating_sub(MOST_UNTOLD);
+            untold.drain(..excess);
+        }
         closed
             .into_iter()
-            .filter_map(|incident| {
-                let told = !self.told.is_empty() && self.told.contains(&incident.id());
-                (!told).then(|| self.case(incident, now, wall))
-            })
+            .map(|incident| self.case(incident, now, wall))
             .collect()
     }
 
-    fn case(&mut self, incident: Incident, now: BootTime, wall: WallOffset) -> Case {
+    /// Whether an incident is closed and its report is not out.
+    pub(super) fn is_untold(&self, id: &str) -> bool {
+        let mut untold = self.untold.iter().flatten();
+        untold.any(|incident| incident.id() == id)
+    }
+
+    /// The report of an incident is out.
+    pub(super) fn tell(&mut self, id: &str) {
+        if let Some(untold) = &mut self.untold {
+            untold.retain(|incident| incident.id() != id);
+        }
+    }
+
+    pub(super) fn case(&mut self, incident: Incident, now: BootTime, wall: WallOffset) -> Case {
         let start = incident.first.at.minus(self.config.window);
         let slice = self.window.slice(start, now);
         let mut ledger = self.ledger.clone();

@@ -48,6 +48,9 @@ impl Keeper {
 
     /// Hands on what is new, if it is time to.
     pub fn turn(&mut self, core: &mut Core, now: BootTime, wall: WallOffset) {
+        for id in self.journal.take_told() {
+            core.tell(&id);
+        }
         let opened = core.opened != self.opened;
         let due = now.since(self.flushed) >= self.pace.write;
         if (due || opened) && self.journal.has_room() {

@@ -4,6 +4,7 @@
 //! batches, decisive ones first, and look every 50 ms for what has settled. It never waits for a report: a
 //! case goes to a bounded queue, and one that does not fit is counted. Others know it by its [`Status`].
 
+mod backlog;
 mod checkpoint;
 mod core;
 mod keeping;
@@ -25,6 +26,7 @@ use crate::record::{BootTime, Event, Record};
 use crate::report::case::Case;
 use crate::sources::Intake;
 use crate::sources::cgroup::closely::Armed;
+pub use backlog::Backlog;
 pub use core::{Config, Core};
 pub use keeping::Keeper;
 pub use resume::Former;
@@ -48,6 +50,8 @@ pub struct Recorder {
     hands: Option<Hands>,
     /// Who keeps the window on disk, if it is kept there.
     keeper: Option<Keeper>,
+    /// What a former life left.
+    backlog: Backlog,
 }
 
 /// How containers are armed.
@@ -72,12 +76,14 @@ impl Recorder {
             published: BootTime(0),
             hands: None,
             keeper: None,
+            backlog: Backlog::default(),
         }
     }
 
     /// Keeps the window on disk.
     #[must_use]
-    pub fn with_keeper(self, keeper: Keeper) -> Self {
+    pub fn with_keeper(mut self, keeper: Keeper) -> Self {
+        self.core.untold.get_or_insert_default();
         Self {
             keeper: Some(keeper),
             ..self
@@ -89,6 +95,15 @@ impl Recorder {
     pub fn with_hands(self, hands: Hands) -> Self {
         Self {
             hands: Some(hands),
+            ..self
+        }
+    }
+
+    /// Hands on, beside its own, the cases that a former life left.
+    #[must_use]
+    pub fn with_backlog(self, cases: Vec<Case>) -> Self {
+        Self {
+            backlog: Backlog::new(cases),
             ..self
         }
     }
@@ -207,7 +222,12 @@ impl Recorder {
         let wall = WallOffset::now();
         self.arm(now);
         self.core.lose(self.intake.lost.take(), now, wall);
-        for case in self.core.turn(now, wall, stopping) {
+        let mut cases: Vec<Case> = self.backlog.next(&self.core, now).into_iter().collect();
+        if stopping {
+            cases.extend(self.backlog.rest());
+        }
+        cases.extend(self.core.turn(now, wall, stopping));
+        for case in cases {
             let id = case.incident.id();
             if self.cases.try_send(case).is_err() {
                 self.core.drop_report();

@@ -3,9 +3,12 @@
 //! Pure, like the recorder itself: the same records in the same order lead to the same incidents. What was told is not told
 //! again; what was open goes on, and what was closed without its report being out is handed on as a case.
 
+use std::collections::VecDeque;
+
 use super::checkpoint::Checkpoint;
 use super::core::Core;
 use crate::clock::WallOffset;
+use crate::incident::Incident;
 use crate::journal::Recovered;
 use crate::record::{
     Began, BootTime, CgroupId, Event, LifeEnd, ProcessKey, Record, RecordId, Subject,
@@ -40,6 +43,7 @@ impl Core {
         cgroups: impl IntoIterator<Item = (CgroupId, String)>,
         (now, wall): (BootTime, WallOffset),
     ) -> Vec<Case> {
+        self.untold = Some(VecDeque::new());
         let resumed = self.replay(&former.recovered);
         self.identities.reconcile(cgroups, now);
         // Its counts are of this life; what it said of sources is over.
@@ -68,13 +72,14 @@ impl Core {
     fn replay(&mut self, recovered: &Recovered) -> Resumed {
         self.told.clone_from(&recovered.told);
         let checkpoint = recovered.checkpoint.as_deref().and_then(Checkpoint::decode);
-        let (mut known, mut daemon) = (0, None);
+        let (mut known, mut daemon, mut untold) = (0, None, Vec::new());
         if let Some(checkpoint) = checkpoint {
             (known, daemon) = (checkpoint.last_id, checkpoint.daemon);
             self.identities = checkpoint.identities;
             self.incidents = checkpoint.incidents.configured(self.config.incidents);
             self.ends = checkpoint.ends;
             self.starts = checkpoint.starts;
+            untold.extend(checkpoint.untold);
         }
         let mut cases = Vec::new();
         for batch in &recovered.batches {
@@ -91,6 +96,14 @@ impl Core {
                 cases.extend(self.turn(batch.at, batch.wall, false));
             }
         }
+        untold.retain(|incident: &Incident| !self.told.contains(&incident.id()));
+        if let Some(kept) = &mut self.untold {
+            kept.extend(untold.iter().cloned());
+        }
+        let end = (recovered.at, recovered.wall);
+        let untold = untold.into_iter().map(|it| self.case(it, end.0, end.1));
+        cases.extend(untold.collect::<Vec<_>>());
+        cases.sort_by_key(|case| case.incident.opened);
         Resumed {
             cases,
             daemon,
