@@ -54,7 +54,7 @@ fn tell(cli: Cli) -> anyhow::Result<ExitCode> {
     {
         tracing::debug!("a TLS provider was installed already");
     }
-    let app = App::build(config);
+    let app = App::build(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(16)

@@ -37,6 +37,7 @@ use self::stream::Live;
 use self::views::Views;
 use crate::destinations::{Archive, Destinations};
 use crate::metrics::Metrics;
+use crate::privileges::State;
 use crate::record::BootTime;
 use crate::recorder::status::Handle;
 use crate::sources::sidecar::Sidecars;
@@ -102,6 +103,8 @@ pub struct Parts {
     pub window: Duration,
     /// Whether metrics are served.
     pub metrics_served: bool,
+    /// What the daemon has given up. `None`: nothing is known of that.
+    pub privileges: Option<State>,
 }
 
 /// What is read, without scopes and limits. The export, which is dear, is apart.

@@ -64,7 +64,8 @@ pub struct HealthAnswer {
     #[schema(example = "1h2m3s")]
     uptime: String,
     uptime_seconds: u64,
-    /// v1's ring_buffer, system_collector, pod_watcher and metrics_collector; and kernel_events, destinations.
+    /// v1's ring_buffer, system_collector, pod_watcher and metrics_collector; and kernel_events, destinations, privileges
+    /// (degraded: something could not be given up, or the filter of system calls denied one; disabled: no filter is wanted).
     components: BTreeMap<&'static str, Fitness>,
     /// Records in the window.
     buffer_entries: u64,
@@ -114,7 +115,9 @@ fn components(api: &Api, status: &Status, now: BootTime) -> BTreeMap<&'static st
         .iter()
         .any(|state| state.last_error.is_some());
     let sampling = source(SourceName::Procfs).max(source(SourceName::Cgroup));
-    BTreeMap::from([
+    let privileges = api.privileges.as_ref().map(|state| state.health());
+    let privileges = privileges.map(|health| ("privileges", Fitness::of(Some(&health))));
+    let parts = [
         (
             "ring_buffer",
             if silent {
@@ -142,7 +145,8 @@ fn components(api: &Api, status: &Status, now: BootTime) -> BTreeMap<&'static st
                 Fitness::Healthy
             },
         ),
-    ])
+    ];
+    parts.into_iter().chain(privileges).collect()
 }
 
 /// Recording happens while the recorder lives and the kernel or the samplers feed it.

@@ -23,6 +23,9 @@ use crate::clock::{self, WallOffset};
 use crate::config::Config;
 use crate::destinations::{Destinations, kubernetes};
 use crate::metrics::Metrics;
+use crate::privileges::seccomp::{Role, denied};
+use crate::privileges::standing::{Hands, NotAllowed, Standing};
+use crate::privileges::{State, Vow};
 use crate::record::Health;
 use crate::sources::cgroup::Hierarchies;
 use crate::sources::ebpf::load::{self, Programs};
@@ -42,19 +45,24 @@ pub struct App {
     config: Config,
     kernel: Result<Programs, Health>,
     hierarchies: Result<Hierarchies, String>,
+    privileges: State,
 }
 
 impl App {
-    /// Finds the cgroups, loads the kernel programs, takes its open files, gives up all capabilities.
-    #[must_use]
-    pub fn build(config: Config) -> Self {
+    /// Finds the cgroups, loads the kernel programs, takes its open files, and gives up what it needs no more.
+    ///
+    /// # Errors
+    /// A user was asked for whom this process cannot become.
+    pub fn build(config: Config) -> Result<Self, NotAllowed> {
+        let standing = Standing::decide(&config, Hands::Give)?;
+        let vow = Vow::of(config.privileges, &standing);
         let hierarchies = Hierarchies::discover(&config.proc_root).map_err(|e| e.to_string());
         let kernel = match (&config.kernel, &hierarchies) {
             (None, _) => Err(Health::Disabled("BLACKBOX_EBPF=off".to_owned())),
             (Some(_), Err(error)) => Err(Health::Failed(format!(
                 "cgroups are needed to name processes: {error}"
             ))),
-            (Some(limits), Ok(found)) => load::load(limits, found).map_err(|error| {
+            (Some(limits), Ok(found)) => load::load(limits, found, vow).map_err(|error| {
                 let missing = privileges::missing();
                 let hint = match missing.is_empty() {
                     true => String::new(),
@@ -68,14 +76,19 @@ impl App {
             Ok(limit) => tracing::debug!(limit, "open files are limited"),
             Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
         }
-        if let Err(error) = privileges::drop_all() {
-            tracing::warn!(%error, "capabilities could not be dropped");
+        if let Err(error) = privileges::hide_memory() {
+            tracing::warn!(%error, "core dumps of this process are possible");
         }
-        Self {
+        let attaching = kernel.as_ref().map(|programs| programs.kept().clone());
+        let privileges = State::new(config.privileges, standing, vow.take(Role::Most))
+            .with_attaching(attaching.unwrap_or_default());
+        privileges.tell();
+        Ok(Self {
             config,
             kernel,
             hierarchies,
-        }
+            privileges,
+        })
     }
 
     /// Records until SIGTERM or SIGINT; then closes every incident and writes its report.
@@ -87,6 +100,7 @@ impl App {
             config,
             kernel,
             hierarchies,
+            privileges,
         } = self;
         let mut ends = Ends::new().context("cannot wait for signals")?;
         let destinations = Destinations::start(config.destinations.clone(), &config.formats)?;
@@ -95,6 +109,7 @@ impl App {
         let node = recording::node(&config);
         let metrics = Metrics::new(node.clone(), &config.proc_root)?;
         metrics.read_redactor(config.redactor.clone());
+        metrics.read_privileges(privileges.clone());
         let sources = Sources::start(&config, kernel, &hierarchies, &feed, (&metrics, &node));
         let parts = Parts {
             config: &config,
@@ -102,6 +117,7 @@ impl App {
             destinations: &destinations,
             metrics: &metrics,
             node: &node,
+            privileges: &privileges,
         };
         let kept = former::open(&config, node.boot_id.as_deref());
         let journal = kept.journal.clone();
@@ -117,6 +133,7 @@ impl App {
             "recording"
         );
         let events = CancellationToken::new();
+        let watching = tokio::spawn(denied::watch(events.clone()));
         let writing = events_on_pods(&parts, &recording, &sources, &events);
         ends.wait().await;
         tracing::info!("stopping: open incidents are closed and written");
@@ -140,6 +157,7 @@ impl App {
                 tracing::error!(%error, "the journal's end was not written");
             }
         }
+        watching.await.unwrap_or_default().tell();
         Ok(())
     }
 }

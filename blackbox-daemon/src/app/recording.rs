@@ -13,6 +13,7 @@ use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
 use crate::evidence::{self, Finder};
 use crate::metrics::Metrics;
+use crate::privileges::State;
 use crate::record::CgroupId;
 use crate::recorder::status::Handle;
 use crate::recorder::{self, Core, Hands, MAX_CASES, Recorder};
@@ -40,6 +41,7 @@ pub(super) struct Parts<'a> {
     pub(super) destinations: &'a Destinations,
     pub(super) metrics: &'a Metrics,
     pub(super) node: &'a NodeInfo,
+    pub(super) privileges: &'a State,
 }
 
 impl Recording {
@@ -55,6 +57,7 @@ impl Recording {
             destinations,
             metrics,
             node,
+            ..
         } = *parts;
         let cgroups = match hierarchies {
             Ok(found) => found.survey().map_or_else(

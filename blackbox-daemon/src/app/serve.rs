@@ -72,6 +72,7 @@ impl Serving {
                 started: clock::boot_now(),
                 window: parts.config.window,
                 metrics_served: parts.config.metrics.is_some(),
+                privileges: Some(parts.privileges.clone()),
             });
             self.api(api, config, feed)?;
         }

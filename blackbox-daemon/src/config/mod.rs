@@ -19,6 +19,7 @@ use crate::incident;
 use crate::incident::trigger::Rules;
 use crate::journal;
 use crate::metrics;
+use crate::privileges;
 use crate::redact::Redactor;
 use crate::report::format::{Format, Options};
 use crate::sources::ebpf::load::Limits;
@@ -73,6 +74,8 @@ pub struct Config {
     /// `None`: nobody could use it, for there is neither a key nor a cluster.
     pub api: Option<api::Config>,
     pub metrics: Option<metrics::Config>,
+    /// What is given up after the start.
+    pub privileges: privileges::Config,
     /// Hides secrets before anything is kept.
     pub redactor: Redactor,
     /// Where the window is kept on disk, or why it is not.
@@ -125,6 +128,7 @@ impl Config {
             recording,
             kernel,
             output,
+            privileges,
             ..
         } = settings;
         let settle = recording.settle_time;
@@ -170,6 +174,10 @@ impl Config {
             node_name,
             api,
             metrics,
+            privileges: privileges::Config {
+                run_as: privileges.run_as,
+                seccomp: privileges.seccomp == args::Seccomp::On,
+            },
             redactor,
             journal,
         })

@@ -12,6 +12,7 @@ mod instruments;
 mod kube;
 mod node;
 mod page;
+mod privileges;
 mod process;
 mod programs;
 mod recorder;
@@ -36,6 +37,7 @@ pub use self::timed::Timed;
 use crate::api::server::Connections;
 use crate::clock::{self, WallOffset};
 use crate::destinations::Destinations;
+use crate::privileges::State;
 use crate::recorder::status::Handle;
 use crate::redact::Redactor;
 use crate::report::NodeInfo;
@@ -65,6 +67,7 @@ struct Inner {
     connections: OnceLock<Arc<Connections>>,
     kube: OnceLock<Counts>,
     redactor: OnceLock<Redactor>,
+    privileges: OnceLock<State>,
 }
 
 impl Metrics {
@@ -85,6 +88,7 @@ impl Metrics {
             connections: OnceLock::new(),
             kube: OnceLock::new(),
             redactor: OnceLock::new(),
+            privileges: OnceLock::new(),
         })))
     }
 
@@ -119,6 +123,11 @@ impl Metrics {
         self.0.redactor.get_or_init(|| redactor);
     }
 
+    /// Shows what the daemon has given up. The first one given counts.
+    pub fn read_privileges(&self, state: State) {
+        self.0.privileges.get_or_init(|| state);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -144,6 +153,9 @@ impl Metrics {
         }
         if let Some(redactor) = inner.redactor.get() {
             redact::collect(&mut families, redactor);
+        }
+        if let Some(state) = inner.privileges.get() {
+            privileges::collect(&mut families, state);
         }
         if let Some(programs) = inner.programs.get() {
             programs::collect(&mut families, inner.process.root(), programs);

@@ -23,10 +23,19 @@ pub(crate) const VICTIM_COMM: &str = "blackbox-victim";
 /// Watched beside [`xtask::deaths::WATCH_CGROUPS`]; the test's cgroups are below.
 const WATCH: &str = "/blackbox-demo-*,/blackbox-test-*";
 
-/// A recording daemon. Dropped, it is killed and its files are removed.
+/// A recording daemon. Dropped, it is stopped and its files are removed; a system call that its filter denied fails the test.
 pub(crate) struct Lab {
     pub(crate) daemon: Daemon,
     _directory: TempDir,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let ended = self.daemon.stop();
+            assert!(ended.is_ok(), "{ended:?}");
+        }
+    }
 }
 
 impl Lab {

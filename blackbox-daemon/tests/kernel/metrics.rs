@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use blackbox_daemon::metrics::Metrics;
-use blackbox_daemon::privileges;
+use blackbox_daemon::privileges::{self, Vow};
 use blackbox_daemon::report::NodeInfo;
 use blackbox_daemon::sources::cgroup::Hierarchies;
 use blackbox_daemon::sources::ebpf::load::{self, Limits};
@@ -70,7 +70,8 @@ fn page_of_programs() -> Result<(BTreeSet<String>, String)> {
         tails: 1,
         tail_budget: 2,
     };
-    let mut programs = load::load(&limits, &Hierarchies::discover(Path::new("/proc"))?)?;
+    let hierarchies = Hierarchies::discover(Path::new("/proc"))?;
+    let mut programs = load::load(&limits, &hierarchies, Vow::capabilities_only())?;
     privileges::drop_all()?;
     let descriptors = programs.take_descriptors();
     ensure!(!descriptors.is_empty(), "no program");

@@ -22,6 +22,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// What the log says once every hook is attached and the window fills.
 const READY: &str = "recording";
 
+/// What the log says when the daemon made a system call that its own filter denied.
+const DENIED: &str = "the seccomp filter denied";
+
 /// How to start the daemon.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonOptions {
@@ -166,8 +169,22 @@ impl Daemon {
     /// Asks it to end (SIGTERM); kills it if it has not after 10 s.
     ///
     /// # Errors
-    /// It cannot be waited for.
+    /// It cannot be waited for, or in its life it made a system call that it had denied itself: whatever is played with the
+    /// daemon tests its filter too.
     pub fn stop(&mut self) -> Result<ExitStatus> {
+        let status = self.end()?;
+        let log = self.log()?;
+        let denied: Vec<&str> = log.lines().filter(|line| line.contains(DENIED)).collect();
+        match denied.is_empty() {
+            true => Ok(status),
+            false => bail!(
+                "the daemon needed what its filter denies:\n{}",
+                denied.join("\n")
+            ),
+        }
+    }
+
+    fn end(&mut self) -> Result<ExitStatus> {
         if self.ended()?.is_none() {
             self.signal(Signal::TERM)?;
         }

@@ -3,6 +3,7 @@
 //! `--help` is made from this file. v1's keys keep their names and defaults.
 
 mod output;
+mod privileges;
 mod recording;
 mod service;
 
@@ -13,6 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use super::values;
 use crate::report::format::Format;
 pub use output::Output;
+pub use privileges::{Privileges, Seccomp};
 pub use recording::{Ebpf, Journal, Kernel, Recording};
 pub use service::{Api, Kubernetes, KubernetesMode, Metrics};
 
@@ -97,6 +99,8 @@ pub struct Settings {
     pub api: Api,
     #[command(flatten)]
     pub metrics: Metrics,
+    #[command(flatten)]
+    pub privileges: Privileges,
     #[command(flatten)]
     pub log: Log,
 }

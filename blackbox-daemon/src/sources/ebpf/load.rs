@@ -21,6 +21,7 @@ use super::switch::{self, Switch, TAIL, chain};
 use super::tail::{Maps, Tails};
 use super::wire::Plain;
 use super::words::Heard;
+use crate::privileges::{Kept, Vow};
 use crate::sources::cgroup::{Hierarchies, Mode};
 
 /// The kernel object, built by `cargo xtask build-ebpf`; empty when the daemon was built without it.
@@ -87,6 +88,12 @@ pub struct Programs {
 }
 
 impl Programs {
+    /// What the thread that attaches later has given up.
+    #[must_use]
+    pub fn kept(&self) -> &Kept {
+        self.tails.kept()
+    }
+
     /// The programs that are loaded, by name, each with a descriptor of the caller's own: through it the kernel tells what
     /// the program costs, also to a process without capabilities.
     #[must_use]
@@ -107,11 +114,11 @@ fn descriptors(ebpf: &Ebpf, hooks: &[Hook]) -> Vec<(&'static str, OwnedFd)> {
         .collect()
 }
 
-/// Loads and attaches everything this kernel and these privileges allow.
+/// Loads and attaches everything this kernel and these privileges allow. The thread that attaches later takes `vow`.
 ///
 /// # Errors
 /// When not a single program could be attached.
-pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Error> {
+pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Programs, Error> {
     if OBJECT.is_empty() {
         return Err(Error::NoObject);
     }
@@ -171,7 +178,7 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies) -> Result<Programs, Erro
         tails: Tails::new(
             maps,
             (limits.tails, limits.tail_budget),
-            Switch::start(ebpf)?,
+            Switch::start(ebpf, vow)?,
             unable,
         ),
     })

@@ -10,7 +10,9 @@ use aya::Ebpf;
 use aya::programs::BtfTracePoint;
 use aya::programs::tp_btf::BtfTracePointLinkId;
 
-use crate::{clock, privileges};
+use crate::clock;
+use crate::privileges::seccomp::Role;
+use crate::privileges::{Kept, Vow};
 
 /// The programs, and the tracepoints they are for.
 pub(super) const TAIL: [(&str, &str); 2] = [("tail_enter", "sys_enter"), ("tail_exit", "sys_exit")];
@@ -30,19 +32,37 @@ pub(super) struct Switch {
     orders: SyncSender<Order>,
     /// What one run of the programs costs, ns, while they are attached.
     cost: Option<u64>,
+    kept: Kept,
 }
 
 impl Switch {
-    /// Starts the thread, which takes the object over. To be called before this process gives its capabilities up.
+    /// Starts the thread, which takes the object over, and `vow`; and waits until it has. To be called before this process
+    /// gives its capabilities up.
     ///
     /// # Errors
     /// When the kernel has no thread left.
-    pub(super) fn start(ebpf: Ebpf) -> std::io::Result<Self> {
+    pub(super) fn start(ebpf: Ebpf, vow: Vow) -> std::io::Result<Self> {
         let (orders, taken) = sync_channel(1);
+        let (answer, answered) = sync_channel(1);
         std::thread::Builder::new()
             .name("attach".to_owned())
-            .spawn(move || serve(ebpf, &taken))?;
-        Ok(Self { orders, cost: None })
+            .spawn(move || {
+                // Nobody hears it: then nobody orders anything either.
+                if answer.send(vow.take(Role::Attach)).is_ok() {
+                    serve(ebpf, &taken);
+                }
+            })?;
+        let kept = answered.recv().map_err(std::io::Error::other)?;
+        Ok(Self {
+            orders,
+            cost: None,
+            kept,
+        })
+    }
+
+    /// What the thread has given up.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// What both programs together cost a call of which nothing is kept, ns, as it was measured; `None`: they are not
@@ -68,9 +88,6 @@ impl Switch {
 }
 
 fn serve(mut ebpf: Ebpf, orders: &Receiver<Order>) {
-    if let Err(error) = privileges::keep_needed() {
-        tracing::warn!(%error, "a thread keeps capabilities it does not need");
-    }
     let mut links = Vec::new();
     for (on, answer) in orders {
         let outcome = match on {

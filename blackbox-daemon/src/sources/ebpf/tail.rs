@@ -16,6 +16,7 @@ use super::governor::{Governor, Look};
 use super::switch::Switch;
 use super::wire::Plain;
 use crate::arming::Order;
+use crate::privileges::Kept;
 use crate::record::{
     Arming, BootTime, Call, CgroupId, Comm, Event, Process, ProcessKey, Record, Subject, TailRead,
 };
@@ -71,6 +72,11 @@ impl Tails {
             unable,
             waiting: VecDeque::new(),
         }
+    }
+
+    /// What the thread that attaches has given up.
+    pub(super) fn kept(&self) -> &Kept {
+        self.switch.kept()
     }
 
     /// Arms or disarms a container; tells how that went. `None`: it was so already.

@@ -3,6 +3,8 @@
 //! Tries for real what the daemon would do at start (it loads and attaches the programs and lets them go), so a
 //! line that says ok has been shown, not guessed. Changes nothing.
 
+mod privileges;
+
 use std::io::Write;
 use std::path::Path;
 
@@ -10,7 +12,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Kubernetes};
 use crate::destinations::{DestinationConfig, file};
-use crate::privileges;
+use crate::privileges::{Vow, missing};
 use crate::record::{BootTime, Health};
 use crate::sources::Sampler;
 use crate::sources::cgroup::{CgroupSampler, Hierarchies, Mode};
@@ -34,6 +36,7 @@ pub struct Finding {
 #[must_use]
 pub fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![kernel(), capabilities()];
+    findings.extend(privileges::examine(config));
     findings.extend(btf());
     let hierarchies = Hierarchies::discover(&config.proc_root);
     findings.push(match &hierarchies {
@@ -41,7 +44,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
         Err(error) => finding("cgroups", Health::Failed(error.to_string())),
     });
     if let (Some(limits), Ok(found)) = (&config.kernel, &hierarchies) {
-        match load::load(limits, found) {
+        match load::load(limits, found, Vow::capabilities_only()) {
             Ok(programs) => {
                 findings.extend(programs.hooks.iter().map(|hook| match &hook.program {
                     Ok(program) => ok(&format!("hook {}", hook.tracepoint), (*program).to_owned()),
@@ -103,12 +106,9 @@ fn kernel() -> Finding {
 }
 
 fn capabilities() -> Finding {
-    let missing = privileges::missing();
+    let missing = missing();
     match missing.is_empty() {
-        true => ok(
-            "capabilities",
-            "CAP_BPF and CAP_PERFMON (dropped after start)".to_owned(),
-        ),
+        true => ok("capabilities", "CAP_BPF and CAP_PERFMON".to_owned()),
         false => finding(
             "capabilities",
             Health::Failed(format!(
