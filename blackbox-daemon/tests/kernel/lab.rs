@@ -1,5 +1,6 @@
 //! A daemon for one test, cgroups and processes of its own, and what its reports say of them.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
@@ -46,7 +47,17 @@ impl Lab {
 
     /// Likewise, started by `wrapper`.
     pub(crate) fn start_below(wrapper: &[&str], env: &[(&str, &str)]) -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, wrapper, env)
+    }
+
+    /// Likewise, in a directory of this mode.
+    pub(crate) fn start_in_mode(mode: u32, env: &[(&str, &str)]) -> Result<Self> {
         let directory = tempfile::tempdir()?;
+        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(mode))?;
+        Self::start_in(directory, &[], env)
+    }
+
+    fn start_in(directory: TempDir, wrapper: &[&str], env: &[(&str, &str)]) -> Result<Self> {
         let defaults = [
             ("BLACKBOX_WATCH_CGROUPS", WATCH),
             ("BLACKBOX_SETTLE_TIME", "500ms"),
@@ -228,4 +239,12 @@ pub(crate) fn of_each_thread(pid: u32, key: &str) -> Result<Vec<String>> {
         values.push(value.context("no such key")?.trim().to_owned());
     }
     Ok(values)
+}
+
+/// Every thread has this value of `key` in its `/proc/PID/task/*/status`.
+pub(crate) fn each_thread(pid: u32, key: &str, value: &str) -> Result<()> {
+    let values = of_each_thread(pid, key)?;
+    assert!(values.len() > 2, "{values:?}");
+    assert!(values.iter().all(|one| one == value), "{key} {values:?}");
+    Ok(())
 }

@@ -29,6 +29,9 @@ fn two_capabilities_suffice_and_one_thread_keeps_them() -> Result<()> {
         };
         assert_eq!(of_threads, kept, "{set}");
     }
+    lab::each_thread(lab.daemon.pid(), "NoNewPrivs:", "1")?;
+    // Each thread has a filter of system calls: mode 2 (linux/seccomp.h).
+    lab::each_thread(lab.daemon.pid(), "Seccomp:", "2")?;
     let (cgroup, elsewhere) = (lab::cgroup("bare")?, lab::cgroup("bare-sender")?);
     let sleeper = Life::start(&cgroup, VICTIM, &["sleep"])?;
     let pid = sleeper.pid();
@@ -41,6 +44,35 @@ fn two_capabilities_suffice_and_one_thread_keeps_them() -> Result<()> {
     assert_eq!(verdict["facts"]["sender_pid"], sender, "{verdict:#}");
     assert_eq!(source(&report, "ebpf"), "ok", "every hook is attached");
     assert_eq!(report["completeness"]["complete"], true);
+    Ok(())
+}
+
+/// Started with everything: the sets that bound what a program that is executed may have are empty too.
+#[test]
+fn nothing_is_left_of_all_capabilities() -> Result<()> {
+    let lab = Lab::start(&[])?;
+    let pid = lab.daemon.pid();
+    let none = "0000000000000000";
+    for set in ["CapBnd:", "CapAmb:", "CapInh:"] {
+        lab::each_thread(pid, set, none)?;
+    }
+    // Whose memory cannot be dumped, has its files in /proc given to root, and these are not for its user (proc(5)).
+    let environment = std::path::PathBuf::from(format!("/proc/{pid}/environ"));
+    let as_user = Command::new("setpriv")
+        .args(["--bounding-set=-all", "--inh-caps=-all", "cat"])
+        .arg(environment)
+        .output()?;
+    assert!(!as_user.status.success(), "its memory can be read");
+    Ok(())
+}
+
+#[test]
+fn without_the_filter_it_says_so() -> Result<()> {
+    let mut lab = Lab::start(&[("BLACKBOX_SECCOMP", "off")])?;
+    lab::each_thread(lab.daemon.pid(), "Seccomp:", "0")?;
+    lab::each_thread(lab.daemon.pid(), "NoNewPrivs:", "1")?;
+    assert!(lab.daemon.log()?.contains("seccomp=false"));
+    assert_eq!(lab.daemon.stop()?.code(), Some(0));
     Ok(())
 }
 
@@ -102,5 +134,25 @@ fn doctor_finds_all_hooks_with_two_capabilities() -> Result<()> {
         .collect();
     assert_eq!(hooks.len(), 7, "{table}");
     assert!(hooks.iter().all(|hook| hook.contains("  ok ")), "{table}");
+    for (line, said) in [
+        (
+            "capabilities after start",
+            "none; CAP_BPF and CAP_PERFMON in the one thread",
+        ),
+        (
+            "user after start",
+            "0:0: the functions in the stack of a crash",
+        ),
+        ("seccomp filter", "was denied; no_new_privs is set"),
+    ] {
+        let line = table
+            .lines()
+            .find(|it| it.starts_with(line))
+            .unwrap_or_default();
+        assert!(
+            line.contains("  ok ") && line.contains(said),
+            "{said}: {table}"
+        );
+    }
     Ok(())
 }

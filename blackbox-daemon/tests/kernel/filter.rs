@@ -1,0 +1,202 @@
+//! A whole life of the daemon under its filter of system calls, with everything switched on: no call is denied.
+//!
+//! The daemon counts what its filter denies; a call that is missing in its list is a number here that is not 0. Besides, every
+//! test with a `Lab` fails when its daemon had a call denied.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::stage::{Daemon, DaemonOptions};
+
+use crate::lab::{self, DAEMON, LIMIT, Life, VICTIM, is_about};
+
+const KEY: &str = "a-key-of-the-tests";
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Takes what is posted; tells the path of each.
+fn sink() -> Result<(u16, Receiver<String>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let (told, heard) = channel();
+    thread::spawn(move || -> Result<()> {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream?);
+            while let Some(line) = post(&mut reader)? {
+                told.send(line)?;
+            }
+        }
+        Ok(())
+    });
+    Ok((port, heard))
+}
+
+/// One request; `None`: there is no more.
+fn post(reader: &mut BufReader<TcpStream>) -> Result<Option<String>> {
+    let mut first = String::new();
+    if reader.read_line(&mut first)? == 0 {
+        return Ok(None);
+    }
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim().to_ascii_lowercase();
+        if let Some(bytes) = line.strip_prefix("content-length:") {
+            length = bytes.trim().parse()?;
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
+    reader
+        .get_mut()
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+    Ok(Some(first))
+}
+
+/// Asks over TLS, or not, as `url` says; the answer with its status at the end.
+fn curl(url: &str, more: &[&str]) -> Result<String> {
+    let mut curl = Command::new("curl");
+    curl.args(["-sk", "--max-time", "5", "-w", "\n%{http_code}"]);
+    curl.args(["-H", &format!("Authorization: Bearer {KEY}")])
+        .args(more);
+    Ok(String::from_utf8_lossy(&curl.arg(url).output()?.stdout).into_owned())
+}
+
+fn ask(url: &str, more: &[&str]) -> Result<String> {
+    let answer = curl(url, more)?;
+    ensure!(answer.ends_with("\n200"), "{url}: {answer}");
+    Ok(answer)
+}
+
+fn certificate(directory: &Path) -> Result<[(String, String); 2]> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let [cert, key] = ["tls.crt", "tls.key"].map(|name| directory.join(name));
+    std::fs::write(&cert, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    Ok([
+        (
+            "BLACKBOX_API_TLS_CERT_FILE".into(),
+            cert.display().to_string(),
+        ),
+        (
+            "BLACKBOX_API_TLS_KEY_FILE".into(),
+            key.display().to_string(),
+        ),
+    ])
+}
+
+/// What can be read and said at the API.
+fn use_the_api(api: &str) -> Result<()> {
+    for path in ["window", "incidents", "buffer/status", "export"] {
+        ask(&format!("{api}/api/v1/{path}"), &[])?;
+    }
+    ask(&format!("{api}/swagger/"), &[])?;
+    // It never ends: what curl says is that the time is over.
+    curl(&format!("{api}/api/v1/stream"), &["--max-time", "1"])?;
+    let json = ["-H", "Content-Type: application/json", "-d"];
+    let telemetry = r#"{"pod_name":"p","namespace":"n","runtime":"go","data":{"a":1}}"#;
+    let incident =
+        r#"{"pod_name":"p","namespace":"n","severity":"high","type":"crash","message":"m"}"#;
+    for (path, body) in [("telemetry", telemetry), ("incident", incident)] {
+        ask(
+            &format!("{api}/api/v1/{path}"),
+            &[&json[..], &[body]].concat(),
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_whole_life_makes_no_call_that_is_denied() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let (port, metrics, (sunk, posted)) = (free_port()?, free_port()?, sink()?);
+    let reports = directory.path().join("reports");
+    let mut env: Vec<(String, String)> = [
+        (
+            "BLACKBOX_OUTPUT_PATH",
+            format!("{},stdout,http://localhost:{sunk}/in", reports.display()),
+        ),
+        (
+            "BLACKBOX_OUTPUT_FORMATTERS",
+            "default,json,csv,markdown,brief".to_owned(),
+        ),
+        ("BLACKBOX_OUTPUT_MAX_FILES", "20".to_owned()),
+        ("BLACKBOX_API_KEY", KEY.to_owned()),
+        ("BLACKBOX_API_PORT", port.to_string()),
+        ("BLACKBOX_SWAGGER_ENABLE", "true".to_owned()),
+        ("BLACKBOX_METRICS_ENABLED", "true".to_owned()),
+        ("BLACKBOX_METRICS_PORT", metrics.to_string()),
+        ("BLACKBOX_SETTLE_TIME", "500ms".to_owned()),
+        ("BLACKBOX_THROTTLE_INTERVAL", "0s".to_owned()),
+        ("BLACKBOX_WATCH_CGROUPS", "/blackbox-test-*".to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .to_vec();
+    env.extend(certificate(directory.path())?);
+    let mut daemon = Daemon::start(&DaemonOptions {
+        binary: DAEMON.into(),
+        directory: directory.path().to_owned(),
+        env,
+        wrapper: Vec::new(),
+    })?;
+    daemon.wait_ready(LIMIT)?;
+    lab::each_thread(daemon.pid(), "Seccomp:", "2")?;
+
+    // A crash whose stack is named, an OOM kill that is looked after, and a second life whose calls are all kept.
+    let cgroup = lab::cgroup("filter")?;
+    let (pid, _, _) = lab::run_as(&cgroup, VICTIM, &["abort"])?;
+    let (_, report) = daemon.wait_report(LIMIT, |report| is_about(report, pid))?;
+    let frames = report["stack"]["frames"].as_array().context("no stack")?;
+    assert!(
+        frames.iter().any(|frame| frame["function"].is_string()),
+        "{frames:#?}"
+    );
+    let lives = [
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        "sleep 0.3; exit 3",
+    ];
+    for armed in [false, true] {
+        let cgroup = lab::cgroup("filter-lives")?;
+        lab::run_as(&cgroup, "unshare", &lives)?;
+        let pid = Life::start(&cgroup, VICTIM, &["sleep"])?.kill()?;
+        let (_, report) = daemon.wait_report(LIMIT, |report| is_about(report, pid))?;
+        assert_eq!(report["tail"].is_object(), armed, "{:#}", report["tail"]);
+    }
+    let small = lab::cgroup("filter-small")?;
+    small.set_memory_limit(64 << 20)?;
+    let (pid, _, _) = lab::run_as(&small, VICTIM, &["oom"])?;
+    daemon.wait_report(LIMIT, |report| is_about(report, pid))?;
+    let api = format!("https://localhost:{port}");
+    use_the_api(&api)?;
+    daemon.wait_report(LIMIT, |report| report["incident"]["pod_name"] == "p")?;
+    posted.recv_timeout(LIMIT).context("nothing was posted")?;
+
+    let page = ask(&format!("http://localhost:{metrics}/metrics"), &[])?;
+    assert!(page.contains("\nblackbox_denied_calls_total 0\n"), "{page}");
+    assert!(
+        page.contains("blackbox_privileges_info{uid=\"0\",seccomp=\"on\"} 1"),
+        "{page}"
+    );
+    let health = ask(&format!("{api}/api/v1/health"), &[])?;
+    assert!(health.contains(r#""privileges":"healthy""#), "{health}");
+    // Asks for the log too: what came after the metrics counts.
+    assert_eq!(daemon.stop()?.code(), Some(0));
+    let bundle = |path: &Path| path.to_string_lossy().ends_with(".tar.zst");
+    let written = std::fs::read_dir(&reports)?.filter_map(|file| Some(file.ok()?.path()));
+    assert!(written.filter(|path| bundle(path)).count() > 0);
+    Ok(())
+}
