@@ -84,5 +84,5 @@ COPY --from=daemon --chown=0:0 /home/build/blackbox-daemon /blackbox-daemon
 EXPOSE 8080 9090
 
 # No USER: it starts as uid 0 with CAP_BPF and CAP_PERFMON (a runtime gives other users no capabilities), and gives up
-# every capability once the kernel programs run.
+# every capability, and most system calls, once the kernel programs run.
 ENTRYPOINT ["/blackbox-daemon"]

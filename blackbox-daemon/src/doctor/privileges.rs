@@ -40,7 +40,7 @@ fn capabilities(most: &Trial, attach: &Trial) -> Finding {
             Health::Degraded(format!("{names} cannot be given up")),
         );
     }
-    let bounds = match most.kept.unbounded {
+    let bounds = match most.kept.bounds_left {
         true => {
             "the bounding set is not emptied without CAP_SETPCAP; no_new_privs keeps programs from gaining any"
         }

@@ -1,4 +1,4 @@
-//! Directories that the daemon writes, given to the user it is going to be.
+//! Directories that the daemon writes, made writable for the user it is going to be.
 //!
 //! Only what is surely its own changes hands: a directory that it makes itself, or an empty one that is its user's and
 //! that nobody else may write. What has files in it may be anybody's (`/var/log`) and stays as it is. Each can be taken
@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use rustix::fs::{Dir, Gid, Mode, OFlags, Uid, fchown, fstat, open};
+use rustix::fs::{Dir, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, open};
 use rustix::io::Errno;
 
 use super::ids::Ids;
@@ -19,10 +19,11 @@ use super::ids::Ids;
 pub(super) struct Own {
     directory: OwnedFd,
     before: Ids,
+    mode: Mode,
 }
 
 impl Own {
-    /// Gives it to `to`.
+    /// Gives it to `to`: who asked for a user owns what that user writes.
     ///
     /// # Errors
     /// CAP_CHOWN is missing.
@@ -31,12 +32,23 @@ impl Own {
         Ok(fchown(&self.directory, Some(uid), Some(gid))?)
     }
 
-    /// Takes it back.
+    /// Lets `with`'s group write it, and leaves it to its owner: when nobody asked for a user, the daemon may be its owner
+    /// again the next time, and could not write, without capabilities, what is another's.
+    ///
+    /// # Errors
+    /// CAP_CHOWN is missing.
+    pub(super) fn share(&self, with: Ids) -> io::Result<()> {
+        fchown(&self.directory, None, Some(Gid::from_raw(with.gid)))?;
+        Ok(fchmod(&self.directory, self.mode | Mode::RWXG)?)
+    }
+
+    /// Makes it what it was.
     ///
     /// # Errors
     /// As [`Own::give`].
     pub(super) fn take_back(&self) -> io::Result<()> {
-        self.give(self.before)
+        self.give(self.before)?;
+        Ok(fchmod(&self.directory, self.mode)?)
     }
 }
 
@@ -66,6 +78,7 @@ pub(super) fn own(directory: &Path, to: Ids) -> io::Result<Option<Own>> {
     Ok(Some(Own {
         directory: opened,
         before,
+        mode,
     }))
 }
 

@@ -45,8 +45,8 @@ pub struct Vow {
 pub struct Kept {
     /// What could not be given up, and why.
     pub failed: Vec<String>,
-    /// Whether the bounding set is empty.
-    pub unbounded: bool,
+    /// Whether the bounding set could not be emptied, for CAP_SETPCAP is missing.
+    pub bounds_left: bool,
     /// Whether system calls are filtered.
     pub seccomp: bool,
 }
@@ -81,7 +81,7 @@ impl Vow {
         };
         tried("no_new_privs", set_no_new_privs(true).map_err(Into::into));
         let emptied = capabilities::empty_bounds();
-        let unbounded = matches!(emptied, Ok(false));
+        let bounds_left = matches!(emptied, Ok(false));
         tried("bounding set", emptied.map(drop));
         if let Some(ids) = self.ids {
             tried("uid and gid", ids.take());
@@ -96,7 +96,7 @@ impl Vow {
             kept.seccomp = filtered.is_ok();
             tried("seccomp filter", filtered.map_err(io::Error::other));
         }
-        kept.unbounded = unbounded;
+        kept.bounds_left = bounds_left;
         kept
     }
 }
@@ -105,6 +105,8 @@ impl Vow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     config: Config,
+    /// Who it is: what `standing` says, unless that failed.
+    ids: Ids,
     standing: Standing,
     kept: Kept,
 }
@@ -115,6 +117,7 @@ impl State {
     pub fn new(config: Config, standing: Standing, kept: Kept) -> Self {
         Self {
             config,
+            ids: Ids::own(),
             standing,
             kept,
         }
@@ -132,7 +135,7 @@ impl State {
     /// Who it is.
     #[must_use]
     pub fn ids(&self) -> Ids {
-        self.standing.ids
+        self.ids
     }
 
     /// Whether system calls are filtered.
@@ -158,7 +161,8 @@ impl State {
 
     /// Logs it.
     pub fn tell(&self) {
-        let Standing { ids, why, lost, .. } = &self.standing;
+        let Standing { why, lost, .. } = &self.standing;
+        let ids = self.ids;
         for failed in &self.kept.failed {
             tracing::warn!(%failed, "a privilege could not be given up");
         }

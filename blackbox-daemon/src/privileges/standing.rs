@@ -9,8 +9,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::capabilities;
+use super::handover::{self, Own};
 use super::ids::{Ids, RunAs};
-use super::{capabilities, handover};
 use crate::config::{Config, Kubernetes};
 use crate::destinations::{DestinationConfig, file};
 use crate::sources::cgroup::Hierarchies;
@@ -24,7 +25,7 @@ pub struct Standing {
     pub changes: bool,
     /// Why these.
     pub why: String,
-    /// What cannot be used by that, though it is configured.
+    /// What is enabled and cannot be used, or not always, by that.
     pub lost: Vec<String>,
 }
 
@@ -46,6 +47,9 @@ pub enum Hands {
     Look,
 }
 
+/// How a directory of the daemon's own becomes another user's.
+type Give = fn(&Own, Ids) -> io::Result<()>;
+
 impl Standing {
     /// Decides, and hands directories over.
     ///
@@ -63,13 +67,14 @@ impl Standing {
             RunAs::Keep => stays("BLACKBOX_RUN_AS=keep".to_owned()),
             RunAs::Ids(ids) if ids == own => stays("BLACKBOX_RUN_AS".to_owned()),
             RunAs::Ids(ids) => {
-                let lost =
-                    tried(config, ids, hands).map_err(|source| NotAllowed { ids, source })?;
+                let tried = tried(config, ids, (hands, Own::give));
+                let (_given, mut lost) = tried.map_err(|source| NotAllowed { ids, source })?;
+                lost.extend(roots_files(config));
                 Self {
                     ids,
                     changes: true,
                     why: "BLACKBOX_RUN_AS".to_owned(),
-                    lost: lost.1,
+                    lost,
                 }
             }
             RunAs::Auto if own.uid != 0 => stays("as it was started".to_owned()),
@@ -89,14 +94,16 @@ impl Standing {
 /// # Errors
 /// Why uid 0 is kept.
 fn auto(config: &Config, hands: Hands) -> Result<(), String> {
-    if let Some(why) = roots_files(config) {
-        return Err(why.to_owned());
+    let needed = roots_files(config);
+    if !needed.is_empty() {
+        return Err(needed.join("; "));
     }
     if !capabilities::may_change_ids() {
         let why = "CAP_SETUID and CAP_SETGID are missing, which giving it up takes";
         return Err(why.to_owned());
     }
-    let (given, lost) = tried(config, Ids::NOBODY, hands).map_err(|error| error.to_string())?;
+    let (given, lost) =
+        tried(config, Ids::NOBODY, (hands, Own::share)).map_err(|error| error.to_string())?;
     if lost.is_empty() {
         return Ok(());
     }
@@ -104,7 +111,7 @@ fn auto(config: &Config, hands: Hands) -> Result<(), String> {
     Err(lost.join("; "))
 }
 
-fn take_back(given: &[handover::Own]) {
+fn take_back(given: &[Own]) {
     for own in given {
         if let Err(error) = own.take_back() {
             tracing::warn!(%error, "a directory that was handed over could not be taken back");
@@ -112,25 +119,27 @@ fn take_back(given: &[handover::Own]) {
     }
 }
 
-/// The feature that reads what only root may, whatever there is now: what will be read is not known yet.
-fn roots_files(config: &Config) -> Option<&'static str> {
-    match (&config.kubernetes, &config.kernel) {
-        (Kubernetes::On, _) => Some("the logs of pods are root's"),
-        (_, Some(_)) => Some(
-            "the functions in the stack of a crash are named from executables and libraries that may be root's alone",
-        ),
-        (Kubernetes::Off(_), None) => None,
-    }
+/// What reads files that only root may, whatever there is now: which will be read is not known yet.
+fn roots_files(config: &Config) -> Vec<String> {
+    let logs = (config.kubernetes == Kubernetes::On).then_some("the logs of pods are root's");
+    let stacks = config.kernel.as_ref().map(|_| {
+        "the functions in the stack of a crash are named from executables and libraries that may be root's alone"
+    });
+    logs.into_iter().chain(stacks).map(str::to_owned).collect()
 }
 
 /// Hands over what can be, and tries as `ids` what the daemon will use: what was handed over, and what cannot be used.
-fn tried(config: &Config, ids: Ids, hands: Hands) -> io::Result<(Vec<handover::Own>, Vec<String>)> {
+fn tried(
+    config: &Config,
+    ids: Ids,
+    (hands, give): (Hands, Give),
+) -> io::Result<(Vec<Own>, Vec<String>)> {
     let (mut given, mut to_write) = (Vec::new(), Vec::new());
     for directory in directories(config) {
         let own = handover::own(directory, ids).ok().flatten();
         match (own, hands) {
             (Some(_), Hands::Look) => continue,
-            (Some(own), Hands::Give) if own.give(ids).is_ok() => given.push(own),
+            (Some(own), Hands::Give) if give(&own, ids).is_ok() => given.push(own),
             _ => {}
         }
         to_write.push(directory);

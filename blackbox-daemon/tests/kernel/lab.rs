@@ -51,10 +51,10 @@ impl Lab {
     }
 
     /// Likewise, in a directory of this mode.
-    pub(crate) fn start_in_mode(mode: u32, env: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) fn start_in_mode(mode: u32, wrapper: &[&str], env: &[(&str, &str)]) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(mode))?;
-        Self::start_in(directory, &[], env)
+        Self::start_in(directory, wrapper, env)
     }
 
     fn start_in(directory: TempDir, wrapper: &[&str], env: &[(&str, &str)]) -> Result<Self> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -14,11 +15,10 @@ use crate::lab::{self, DAEMON, LIMIT, Lab, Life, VICTIM};
 const NOBODY: &str = "65534\t65534\t65534\t65534";
 const ROOT: &str = "0\t0\t0\t0";
 
-/// The user a file or directory belongs to.
-fn owner(path: &std::path::Path) -> Result<u32> {
-    Ok(fs::metadata(path)
-        .with_context(|| path.display().to_string())?
-        .uid())
+/// Whose a directory is, and its mode.
+fn access(path: &Path) -> Result<(u32, u32, u32)> {
+    let of = fs::metadata(path).with_context(|| path.display().to_string())?;
+    Ok((of.uid(), of.gid(), of.mode() & 0o7777))
 }
 
 /// A port and a key, so that an incident can be reported where the kernel is not heard.
@@ -55,7 +55,7 @@ fn reported(lab: &mut Lab, api: &[(String, String)]) -> Result<()> {
 fn start(mode: u32, api: &[(String, String)]) -> Result<Lab> {
     let mut env = vec![("BLACKBOX_EBPF", "off")];
     env.extend(api.iter().map(|(key, value)| (&**key, &**value)));
-    Lab::start_in_mode(mode, &env)
+    Lab::start_in_mode(mode, &[], &env)
 }
 
 #[test]
@@ -68,8 +68,9 @@ fn uid_0_is_given_up_where_nothing_needs_it() -> Result<()> {
     }
     lab::each_thread(pid, "Groups:", "")?;
     lab::each_thread(pid, "CapPrm:", "0000000000000000")?;
-    // It made the directory, and cannot write it but as its owner.
-    assert_eq!(owner(&lab.daemon.reports_directory())?, 65_534);
+    // It made the directory, which stays root's: the next start may need uid 0 again.
+    let reports = lab.daemon.reports_directory();
+    assert_eq!(access(&reports)?, (0, 65_534, 0o775));
     reported(&mut lab, &api)?;
     assert_eq!(lab.daemon.stop()?.code(), Some(0));
     Ok(())
@@ -82,7 +83,7 @@ fn uid_0_stays_where_a_directory_could_not_be_written() -> Result<()> {
     let mut lab = start(0o700, &api)?;
     lab::each_thread(lab.daemon.pid(), "Uid:", ROOT)?;
     let reports = lab.daemon.reports_directory();
-    assert_eq!(owner(&reports)?, 0, "what was handed over was taken back");
+    assert_eq!(access(&reports)?, (0, 0, 0o755), "it was taken back");
     let log = lab.daemon.log()?;
     let why = format!("{} cannot be written", reports.display());
     assert!(log.contains(&why), "{log}");
@@ -92,28 +93,50 @@ fn uid_0_stays_where_a_directory_could_not_be_written() -> Result<()> {
 
 #[test]
 fn uid_0_stays_where_stacks_are_named_from_roots_files() -> Result<()> {
-    let lab = Lab::start_in_mode(0o755, &[])?;
+    let lab = Lab::start_in_mode(0o755, &[], &[])?;
     lab::each_thread(lab.daemon.pid(), "Uid:", ROOT)?;
     assert!(lab.daemon.log()?.contains("may be root's alone"));
     Ok(())
 }
 
-/// Whoever asks for a user gets everything that this user can have: deaths with proof, and the calls of an armed container,
-/// for which the thread that kept its capabilities attaches programs.
+/// Whoever asks for a user gets everything that this user can have.
 #[test]
 fn another_user_hears_the_kernel_too() -> Result<()> {
-    let mut lab = Lab::start_in_mode(0o755, &[("BLACKBOX_RUN_AS", "4711:4712")])?;
+    let mut lab = Lab::start_in_mode(0o755, &[], &[("BLACKBOX_RUN_AS", "4711:4712")])?;
+    assert!(lab.daemon.log()?.contains("lost by BLACKBOX_RUN_AS"));
+    let reports = lab.daemon.reports_directory();
+    assert_eq!(access(&reports)?, (4711, 4712, 0o755));
+    hears_the_kernel(&mut lab)
+}
+
+/// As systemd starts it with `User=` and `AmbientCapabilities=`: it never has uid 0.
+#[test]
+fn a_daemon_that_never_was_root_hears_the_kernel_too() -> Result<()> {
+    let wrapper = [
+        "setpriv",
+        "--reuid=4711",
+        "--regid=4712",
+        "--clear-groups",
+        "--bounding-set=-all,+cap_38,+cap_39",
+        "--inh-caps=-all,+cap_38,+cap_39",
+        "--ambient-caps=-all,+cap_38,+cap_39",
+    ];
+    let mut lab = Lab::start_in_mode(0o777, &wrapper, &[])?;
+    hears_the_kernel(&mut lab)
+}
+
+/// Deaths with proof, and the calls of an armed container, for which the thread that kept its capabilities attaches
+/// programs.
+fn hears_the_kernel(lab: &mut Lab) -> Result<()> {
     let pid = lab.daemon.pid();
     lab::each_thread(pid, "Uid:", "4711\t4711\t4711\t4711")?;
     lab::each_thread(pid, "Gid:", "4712\t4712\t4712\t4712")?;
+    lab::each_thread(pid, "Seccomp:", "2")?;
     let mut kept = lab::of_each_thread(pid, "CapEff:")?;
     kept.retain(|caps| caps != "0000000000000000");
     assert_eq!(kept, ["000000c000000000"]);
 
-    let (cgroup, elsewhere) = (
-        lab::cgroup("other-user")?,
-        lab::cgroup("other-user-sender")?,
-    );
+    let (cgroup, elsewhere) = (lab::cgroup("user")?, lab::cgroup("user-sender")?);
     let sleeper = Life::start(&cgroup, VICTIM, &["sleep"])?;
     let victim = sleeper.pid();
     let sender = lab::send(&elsewhere, victim, "9")?;
@@ -124,25 +147,14 @@ fn another_user_hears_the_kernel_too() -> Result<()> {
     assert_eq!(verdict["facts"]["sender_pid"], sender, "{verdict:#}");
     assert_eq!(report["completeness"]["complete"], true);
 
-    let args = [
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "sh",
-        "-c",
-        "sleep 0.3; exit 3",
-    ];
-    for life in ["first", "second"] {
-        let cgroup = lab::cgroup("other-user-lives")?;
+    let script = "sleep 0.3; exit 3";
+    let args = ["--pid", "--fork", "--kill-child", "sh", "-c", script];
+    for armed in [false, true] {
+        let cgroup = lab::cgroup("user-lives")?;
         let (_, status, _) = lab::run_as(&cgroup, "unshare", &args)?;
         assert_eq!(status.code(), Some(3));
         let report = lab.report_on(&cgroup)?;
-        assert_eq!(
-            report["tail"].is_object(),
-            life == "second",
-            "{life}: {:#}",
-            report["tail"]
-        );
+        assert_eq!(report["tail"].is_object(), armed, "{:#}", report["tail"]);
     }
     Ok(())
 }
@@ -185,6 +197,6 @@ fn a_directory_with_files_does_not_change_hands() -> Result<()> {
         said.contains("make it a directory that uid 4711 can write"),
         "{said}"
     );
-    assert_eq!(owner(directory.path())?, 0);
+    assert_eq!(access(directory.path())?, (0, 0, 0o755));
     Ok(())
 }

@@ -16,6 +16,9 @@ use axum::routing::{get, post};
 use blackbox_daemon::clock;
 use blackbox_daemon::destinations::Destinations;
 use blackbox_daemon::metrics::{Metrics, observe};
+use blackbox_daemon::privileges::ids::{Ids, RunAs};
+use blackbox_daemon::privileges::standing::Standing;
+use blackbox_daemon::privileges::{self, Kept, State};
 use blackbox_daemon::record::{Event, LaneName, Record, Severity, Subject};
 use blackbox_daemon::recorder::{self, Core, MAX_CASES, Recorder};
 use blackbox_daemon::report::NodeInfo;
@@ -60,6 +63,7 @@ impl Stage {
         let recorder = Recorder::new(Core::new(recorder_config(), cgroups()), intake, cases);
         metrics.read_recorder(recorder.handle());
         metrics.read_destinations(destinations.clone());
+        metrics.read_privileges(standing());
         let program = OwnedFd::from(fs::File::open("/dev/null").expect("a descriptor"));
         let number = program.as_raw_fd();
         metrics.read_programs(vec![("exit", program)]);
@@ -220,4 +224,19 @@ fn proc_root(root: &Path) -> std::path::PathBuf {
         symlink(real, own.join(file)).expect("a link");
     }
     proc
+}
+
+/// A daemon that has given up nothing.
+fn standing() -> State {
+    let config = privileges::Config {
+        run_as: RunAs::Keep,
+        seccomp: false,
+    };
+    let standing = Standing {
+        ids: Ids::own(),
+        changes: false,
+        why: "a test".to_owned(),
+        lost: Vec::new(),
+    };
+    State::new(config, standing, Kept::default())
 }
