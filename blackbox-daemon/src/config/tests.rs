@@ -62,6 +62,11 @@ fn wrong_values_name_key_value_and_what_is_allowed() {
             ["BLACKBOX_SWAGGER_ENABLE", "'yes'", "true or false"],
         ),
         (["--api-key", ""], ["BLACKBOX_API_KEY", "", "allowed"]),
+        (
+            ["--run-as", "nobody"],
+            ["BLACKBOX_RUN_AS", "'nobody'", "uid:gid"],
+        ),
+        (["--seccomp", "no"], ["BLACKBOX_SECCOMP", "'no'", "off"]),
     ] {
         let error = refused(&args);
         for word in words {
