@@ -55,118 +55,108 @@ fn answer(number: libc::c_long, arguments: [usize; 5]) -> Option<i32> {
 
 const EPERM: Option<i32> = Some(libc::EPERM);
 
+/// A call by name and number, and what it is told.
+type Call = (&'static str, libc::c_long, [usize; 5]);
+
+/// Attributes of bpf(2) and of clone3(2): nothing that is asked for.
+static ZEROS: [u64; 16] = [0; 16];
+
+/// Without the filter each of these does something, or answers otherwise.
+fn forbidden() -> Vec<Call> {
+    let program = c"/bin/true".as_ptr() as usize;
+    let root = c"/".as_ptr() as usize;
+    let own = std::process::id() as usize;
+    let zeros = (ZEROS.as_ptr() as usize, size_of_val(&ZEROS));
+    let raw = libc::SOCK_RAW as usize;
+    let socket = |family: libc::c_int, kind, protocol| {
+        let told = [family as usize, kind, protocol, 0, 0];
+        ("socket", libc::SYS_socket, told)
+    };
+    let anonymous = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+    let (write, execute) = (libc::PROT_WRITE as usize, libc::PROT_EXEC as usize);
+    vec![
+        ("execve", libc::SYS_execve, [program, 0, 0, 0, 0]),
+        (
+            "execveat",
+            libc::SYS_execveat,
+            [usize::MAX, program, 0, 0, 0],
+        ),
+        (
+            "ptrace",
+            libc::SYS_ptrace,
+            [libc::PTRACE_ATTACH as usize, 1, 0, 0, 0],
+        ),
+        (
+            "process_vm_readv",
+            libc::SYS_process_vm_readv,
+            [own, 0, 0, 0, 0],
+        ),
+        ("kill", libc::SYS_kill, [own, 0, 0, 0, 0]),
+        ("tgkill", libc::SYS_tgkill, [1, 1, 0, 0, 0]),
+        ("mount", libc::SYS_mount, [root, root, 0, 0, 0]),
+        ("init_module", libc::SYS_init_module, [0; 5]),
+        ("unshare", libc::SYS_unshare, [0; 5]),
+        ("setns", libc::SYS_setns, [usize::MAX, 0, 0, 0, 0]),
+        // A process, and a thread in a new namespace.
+        (
+            "clone",
+            libc::SYS_clone,
+            [libc::SIGCHLD as usize, 0, 0, 0, 0],
+        ),
+        (
+            "clone",
+            libc::SYS_clone,
+            [
+                (libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_NEWNET) as usize,
+                0,
+                0,
+                0,
+                0,
+            ],
+        ),
+        // BPF_PROG_LOAD.
+        ("bpf", libc::SYS_bpf, [5, zeros.0, zeros.1, 0, 0]),
+        ("setresuid", libc::SYS_setresuid, [0; 5]),
+        ("capset", libc::SYS_capset, [0; 5]),
+        ("perf_event_open", libc::SYS_perf_event_open, [0; 5]),
+        ("io_uring_setup", libc::SYS_io_uring_setup, [1, 0, 0, 0, 0]),
+        socket(libc::AF_PACKET, raw, 0),
+        socket(libc::AF_INET, raw, 1),
+        socket(libc::AF_VSOCK, libc::SOCK_STREAM as usize, 0),
+        socket(libc::AF_NETLINK, raw, libc::NETLINK_AUDIT as usize),
+        (
+            "mmap",
+            libc::SYS_mmap,
+            [0, 4096, write | execute, anonymous, usize::MAX],
+        ),
+        (
+            "mmap",
+            libc::SYS_mmap,
+            [0, 4096, execute, anonymous, usize::MAX],
+        ),
+        ("mprotect", libc::SYS_mprotect, [0, 0, execute, 0, 0]),
+        ("prlimit64", libc::SYS_prlimit64, [1, 7, 0, 0, 0]),
+    ]
+}
+
 #[test]
 fn what_is_forbidden_answers_eperm_and_is_counted() {
     alone("what_is_forbidden_answers_eperm_and_is_counted", || {
-        // Without the filter each of these answers something else, or does it.
-        let program = c"/bin/true".as_ptr() as usize;
-        let file = c"/".as_ptr() as usize;
-        // BPF_PROG_LOAD, with attributes of zeros.
-        let attributes = [0_u64; 16];
-        let load = [
-            5,
-            attributes.as_ptr() as usize,
-            size_of_val(&attributes),
-            0,
-            0,
-        ];
-        let (own, family) = (std::process::id() as usize, |one: i32| one as usize);
-        let forbidden = [
-            ("execve", libc::SYS_execve, [program, 0, 0, 0, 0]),
-            (
-                "execveat",
-                libc::SYS_execveat,
-                [usize::MAX, program, 0, 0, 0],
-            ),
-            (
-                "ptrace",
-                libc::SYS_ptrace,
-                [libc::PTRACE_ATTACH as usize, 1, 0, 0, 0],
-            ),
-            ("kill", libc::SYS_kill, [own, 0, 0, 0, 0]),
-            ("tgkill", libc::SYS_tgkill, [1, 1, 0, 0, 0]),
-            ("mount", libc::SYS_mount, [file, file, 0, 0, 0]),
-            ("init_module", libc::SYS_init_module, [0; 5]),
-            ("unshare", libc::SYS_unshare, [0; 5]),
-            ("setns", libc::SYS_setns, [usize::MAX, 0, 0, 0, 0]),
-            (
-                "clone",
-                libc::SYS_clone,
-                [libc::SIGCHLD as usize, 0, 0, 0, 0],
-            ),
-            ("bpf", libc::SYS_bpf, load),
-            ("setresuid", libc::SYS_setresuid, [0; 5]),
-            ("capset", libc::SYS_capset, [0; 5]),
-            ("perf_event_open", libc::SYS_perf_event_open, [0; 5]),
-            ("io_uring_setup", libc::SYS_io_uring_setup, [1, 0, 0, 0, 0]),
-            (
-                "process_vm_readv",
-                libc::SYS_process_vm_readv,
-                [own, 0, 0, 0, 0],
-            ),
-            (
-                "socket",
-                libc::SYS_socket,
-                [family(libc::AF_PACKET), libc::SOCK_RAW as usize, 0, 0, 0],
-            ),
-            (
-                "socket",
-                libc::SYS_socket,
-                [family(libc::AF_INET), libc::SOCK_RAW as usize, 1, 0, 0],
-            ),
-            (
-                "socket",
-                libc::SYS_socket,
-                [family(libc::AF_VSOCK), libc::SOCK_STREAM as usize, 0, 0, 0],
-            ),
-            (
-                "socket",
-                libc::SYS_socket,
-                [family(libc::AF_NETLINK), libc::SOCK_RAW as usize, 9, 0, 0],
-            ),
-            (
-                "mmap",
-                libc::SYS_mmap,
-                [
-                    0,
-                    4096,
-                    7,
-                    (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize,
-                    usize::MAX,
-                ],
-            ),
-            (
-                "mmap",
-                libc::SYS_mmap,
-                [
-                    0,
-                    4096,
-                    5,
-                    (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize,
-                    usize::MAX,
-                ],
-            ),
-            ("mprotect", libc::SYS_mprotect, [0, 0, 4, 0, 0]),
-            ("prlimit64", libc::SYS_prlimit64, [1, 7, 0, 0, 0]),
-        ];
         for role in [Role::Most, Role::Attach] {
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    seccomp::install(role).expect("a filter");
-                    for (name, number, arguments) in forbidden {
-                        let before = denied::total();
-                        assert_eq!(answer(number, arguments), EPERM, "{name}, {role:?}");
-                        assert_eq!(denied::total(), before + 1, "{name}, {role:?}");
-                        assert!(
-                            denied::by_call().iter().any(|(call, _)| *call == name),
-                            "{name}"
-                        );
-                    }
-                    // What clone3 is told cannot be seen: the C library has another way.
-                    let clone3 = [attributes.as_ptr() as usize, 88, 0, 0, 0];
-                    assert_eq!(answer(libc::SYS_clone3, clone3), Some(libc::ENOSYS));
-                });
+            let asked = thread::spawn(move || {
+                seccomp::install(role).expect("a filter");
+                for (name, number, arguments) in forbidden() {
+                    let before = denied::total();
+                    assert_eq!(answer(number, arguments), EPERM, "{name}, {role:?}");
+                    assert_eq!(denied::total(), before + 1, "{name}, {role:?}");
+                    let counted = denied::by_call().iter().any(|(call, _)| *call == name);
+                    assert!(counted, "{name}");
+                }
+                // What clone3 is told cannot be seen: the C library has another way.
+                let clone3 = [ZEROS.as_ptr() as usize, 88, 0, 0, 0];
+                assert_eq!(answer(libc::SYS_clone3, clone3), Some(libc::ENOSYS));
             });
+            asked.join().expect("every answer as expected");
         }
     });
 }

@@ -69,7 +69,8 @@ impl Standing {
             RunAs::Ids(ids) => {
                 let tried = tried(config, ids, (hands, Own::give));
                 let (_given, mut lost) = tried.map_err(|source| NotAllowed { ids, source })?;
-                lost.extend(roots_files(config));
+                let needed = roots_files(config).into_iter();
+                lost.extend(needed.filter(|_| ids.uid != 0));
                 Self {
                     ids,
                     changes: true,

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use xtask::stage::{Daemon, DaemonOptions};
 
 use crate::lab::{self, DAEMON, LIMIT, Life, VICTIM, is_about};
@@ -117,70 +118,74 @@ fn use_the_api(api: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_whole_life_makes_no_call_that_is_denied() -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let (port, metrics, (sunk, posted)) = (free_port()?, free_port()?, sink()?);
-    let reports = directory.path().join("reports");
-    let mut env: Vec<(String, String)> = [
-        (
-            "BLACKBOX_OUTPUT_PATH",
-            format!("{},stdout,http://localhost:{sunk}/in", reports.display()),
-        ),
+/// A daemon with everything switched on that needs no cluster; `ports`: of the API, of the metrics, and where reports are
+/// posted to.
+fn start(directory: &Path, ports: [u16; 3]) -> Result<Daemon> {
+    let [api, metrics, sink] = ports;
+    let reports = directory.join("reports");
+    let outputs = format!("{},stdout,http://localhost:{sink}/in", reports.display());
+    let settings = [
+        ("BLACKBOX_OUTPUT_PATH", outputs.as_str()),
         (
             "BLACKBOX_OUTPUT_FORMATTERS",
-            "default,json,csv,markdown,brief".to_owned(),
+            "default,json,csv,markdown,brief",
         ),
-        ("BLACKBOX_OUTPUT_MAX_FILES", "20".to_owned()),
-        ("BLACKBOX_API_KEY", KEY.to_owned()),
-        ("BLACKBOX_API_PORT", port.to_string()),
-        ("BLACKBOX_SWAGGER_ENABLE", "true".to_owned()),
-        ("BLACKBOX_METRICS_ENABLED", "true".to_owned()),
-        ("BLACKBOX_METRICS_PORT", metrics.to_string()),
-        ("BLACKBOX_SETTLE_TIME", "500ms".to_owned()),
-        ("BLACKBOX_THROTTLE_INTERVAL", "0s".to_owned()),
-        ("BLACKBOX_WATCH_CGROUPS", "/blackbox-test-*".to_owned()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .to_vec();
-    env.extend(certificate(directory.path())?);
+        // Old ones are removed.
+        ("BLACKBOX_OUTPUT_MAX_FILES", "20"),
+        ("BLACKBOX_API_KEY", KEY),
+        ("BLACKBOX_API_PORT", &api.to_string()),
+        ("BLACKBOX_SWAGGER_ENABLE", "true"),
+        ("BLACKBOX_METRICS_ENABLED", "true"),
+        ("BLACKBOX_METRICS_PORT", &metrics.to_string()),
+        ("BLACKBOX_SETTLE_TIME", "500ms"),
+        ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
+        ("BLACKBOX_WATCH_CGROUPS", "/blackbox-test-*"),
+    ];
+    let owned = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let mut daemon = Daemon::start(&DaemonOptions {
         binary: DAEMON.into(),
-        directory: directory.path().to_owned(),
-        env,
+        directory: directory.to_owned(),
+        env: owned.into_iter().chain(certificate(directory)?).collect(),
         wrapper: Vec::new(),
     })?;
     daemon.wait_ready(LIMIT)?;
-    lab::each_thread(daemon.pid(), "Seccomp:", "2")?;
+    Ok(daemon)
+}
 
-    // A crash whose stack is named, an OOM kill that is looked after, and a second life whose calls are all kept.
+/// A crash whose stack is named, a second life whose calls are all kept, and an OOM kill that is looked after.
+fn deaths(daemon: &mut Daemon) -> Result<()> {
     let cgroup = lab::cgroup("filter")?;
     let (pid, _, _) = lab::run_as(&cgroup, VICTIM, &["abort"])?;
     let (_, report) = daemon.wait_report(LIMIT, |report| is_about(report, pid))?;
     let frames = report["stack"]["frames"].as_array().context("no stack")?;
-    assert!(
-        frames.iter().any(|frame| frame["function"].is_string()),
-        "{frames:#?}"
-    );
-    let lives = [
-        "--pid",
-        "--fork",
-        "--kill-child",
-        "sh",
-        "-c",
-        "sleep 0.3; exit 3",
-    ];
+    let named = |frame: &Value| frame["function"].is_string();
+    assert!(frames.iter().any(named), "{frames:#?}");
+
+    let script = "sleep 0.3; exit 3";
+    let args = ["--pid", "--fork", "--kill-child", "sh", "-c", script];
     for armed in [false, true] {
         let cgroup = lab::cgroup("filter-lives")?;
-        lab::run_as(&cgroup, "unshare", &lives)?;
+        lab::run_as(&cgroup, "unshare", &args)?;
         let pid = Life::start(&cgroup, VICTIM, &["sleep"])?.kill()?;
         let (_, report) = daemon.wait_report(LIMIT, |report| is_about(report, pid))?;
         assert_eq!(report["tail"].is_object(), armed, "{:#}", report["tail"]);
     }
+
     let small = lab::cgroup("filter-small")?;
     small.set_memory_limit(64 << 20)?;
     let (pid, _, _) = lab::run_as(&small, VICTIM, &["oom"])?;
     daemon.wait_report(LIMIT, |report| is_about(report, pid))?;
+    Ok(())
+}
+
+#[test]
+fn a_whole_life_makes_no_call_that_is_denied() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let (sink, posted) = sink()?;
+    let (port, metrics) = (free_port()?, free_port()?);
+    let mut daemon = start(directory.path(), [port, metrics, sink])?;
+    lab::each_thread(daemon.pid(), "Seccomp:", "2")?;
+    deaths(&mut daemon)?;
     let api = format!("https://localhost:{port}");
     use_the_api(&api)?;
     daemon.wait_report(LIMIT, |report| report["incident"]["pod_name"] == "p")?;
@@ -188,16 +193,14 @@ fn a_whole_life_makes_no_call_that_is_denied() -> Result<()> {
 
     let page = ask(&format!("http://localhost:{metrics}/metrics"), &[])?;
     assert!(page.contains("\nblackbox_denied_calls_total 0\n"), "{page}");
-    assert!(
-        page.contains("blackbox_privileges_info{uid=\"0\",seccomp=\"on\"} 1"),
-        "{page}"
-    );
+    let info = "blackbox_privileges_info{uid=\"0\",seccomp=\"on\"} 1";
+    assert!(page.contains(info), "{page}");
     let health = ask(&format!("{api}/api/v1/health"), &[])?;
     assert!(health.contains(r#""privileges":"healthy""#), "{health}");
-    // Asks for the log too: what came after the metrics counts.
+    // Looks into the log too: what came after the metrics counts.
     assert_eq!(daemon.stop()?.code(), Some(0));
-    let bundle = |path: &Path| path.to_string_lossy().ends_with(".tar.zst");
-    let written = std::fs::read_dir(&reports)?.filter_map(|file| Some(file.ok()?.path()));
-    assert!(written.filter(|path| bundle(path)).count() > 0);
+    let mut written = std::fs::read_dir(daemon.reports_directory())?;
+    let bundle = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".tar.zst");
+    assert!(written.any(|file| file.is_ok_and(|file| bundle(file.file_name()))));
     Ok(())
 }

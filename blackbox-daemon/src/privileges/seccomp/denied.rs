@@ -2,7 +2,8 @@
 //!
 //! The filter raises SIGSYS in the thread that made the call; the handler here makes that an EPERM. So a part that needs
 //! what nobody thought of fails as any refused call does, and the daemon says which call it was. The counts are statics:
-//! a handler has nothing else.
+//! a handler has nothing else. The kernel kills a process whose thread has SIGSYS blocked then: nothing here blocks it, and
+//! while the C library does, for a moment around the start of a thread, it makes only calls that are allowed.
 #![expect(
     unsafe_code,
     reason = "handlers of signals are set, and read registers, by hand"

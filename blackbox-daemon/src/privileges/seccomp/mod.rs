@@ -1,10 +1,11 @@
 //! The filter of system calls: what a thread needs no more, it cannot do (seccomp(2)).
 //!
-//! Makes programs from the lists in `allowed` and puts them on the calling thread, and so on every thread that this one
+//! Makes programs from the lists in `allowed` and `conditions` and puts them on the calling thread, and so on every thread that this one
 //! starts. A call that is not in the list answers EPERM, and is counted by name (`denied`). Where the kernel has no
 //! filters, the daemon runs without, and says so.
 
 mod allowed;
+mod conditions;
 pub mod denied;
 
 use std::collections::BTreeMap;
@@ -15,8 +16,8 @@ use seccompiler::{
 };
 use syscalls::Sysno;
 
-pub use self::allowed::Role;
-use self::allowed::{Is, When};
+pub use self::conditions::Role;
+use self::conditions::{Is, When, sometimes};
 
 /// Why a thread has no filter.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +61,7 @@ fn programs(role: Role) -> Result<[BpfProgram; 2], BackendError> {
 fn rules(role: Role) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let always = allowed::always().map(|call| (number(call), Vec::new()));
     let mut rules: BTreeMap<_, Vec<_>> = always.collect();
-    for (call, when) in allowed::sometimes(role) {
+    for (call, when) in sometimes(role) {
         let conditions = when.into_iter().map(condition).collect::<Result<_, _>>()?;
         let rule = SeccompRule::new(conditions)?;
         rules.entry(number(call)).or_default().push(rule);
@@ -95,7 +96,7 @@ mod tests {
             assert!(!always[..index].contains(call), "{call}");
         }
         for role in [Role::Most, Role::Attach] {
-            for (call, _) in allowed::sometimes(role) {
+            for (call, _) in sometimes(role) {
                 assert!(!always.contains(&call), "{call}: no condition would count");
             }
         }
