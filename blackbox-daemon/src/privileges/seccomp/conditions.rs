@@ -55,8 +55,17 @@ pub(super) fn sometimes(role: Role) -> Vec<(Sysno, Vec<When>)> {
         PR_GET_AUXV,
     ];
     lines.extend(prctl.map(|what| (Sysno::prctl, vec![When(0, Exactly(what as u32))])));
-    // Non-blocking sockets, and whether standard output is a terminal.
-    let ioctl = [libc::FIONBIO, libc::FIONREAD, libc::FIOCLEX, libc::TCGETS];
+    // Non-blocking sockets, and whether standard output is a terminal; and that room which is reserved in a file stays where
+    // it is (btrfs).
+    let ioctl: [u64; 6] = [
+        libc::FIONBIO,
+        libc::FIONREAD,
+        libc::FIOCLEX,
+        libc::TCGETS,
+        libc::FS_IOC_GETFLAGS,
+        libc::FS_IOC_SETFLAGS,
+    ]
+    .map(Into::into);
     lines.extend(ioctl.map(|what| (Sysno::ioctl, vec![When(1, Exactly(what as u32))])));
     // A limit is read; where it is 0, the third argument sets none.
     lines.push((
