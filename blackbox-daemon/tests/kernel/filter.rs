@@ -130,9 +130,11 @@ fn start(directory: &Path, ports: [u16; 3]) -> Result<Daemon> {
             "BLACKBOX_OUTPUT_FORMATTERS",
             "default,json,csv,markdown,brief",
         ),
-        // Old ones are removed.
-        ("BLACKBOX_OUTPUT_MAX_FILES", "20"),
         ("BLACKBOX_API_KEY", KEY),
+        (
+            "BLACKBOX_STATE_DIR",
+            &directory.join("state").display().to_string(),
+        ),
         ("BLACKBOX_API_PORT", &api.to_string()),
         ("BLACKBOX_SWAGGER_ENABLE", "true"),
         ("BLACKBOX_METRICS_ENABLED", "true"),
