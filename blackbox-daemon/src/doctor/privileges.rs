@@ -23,7 +23,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         trial::run(vow, Role::Most).and_then(|most| Ok((most, trial::run(vow, Role::Attach)?)));
     match tried {
         Ok((most, attach)) => vec![
-            self::capabilities(&most, &attach),
+            self::capabilities(&most, config.kernel.as_ref().map(|_| &attach)),
             user(&standing, &most),
             filter(config, [&most, &attach]),
         ],
@@ -31,8 +31,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     }
 }
 
-fn capabilities(most: &Trial, attach: &Trial) -> Finding {
-    let attaching = capabilities::names(attach.capabilities);
+fn capabilities(most: &Trial, attach: Option<&Trial>) -> Finding {
     if most.capabilities != 0 {
         let names = capabilities::names(most.capabilities);
         return finding(
@@ -46,7 +45,12 @@ fn capabilities(most: &Trial, attach: &Trial) -> Finding {
         }
         false => "the bounding set is empty",
     };
-    let detail = format!("none; {attaching} in the one thread that attaches programs; {bounds}");
+    // Without kernel programs there is no such thread.
+    let attaching = attach.map(|attach| {
+        let names = capabilities::names(attach.capabilities);
+        format!("{names} in the one thread that attaches programs; ")
+    });
+    let detail = format!("none; {}{bounds}", attaching.unwrap_or_default());
     ok(CAPABILITIES, detail)
 }
 
