@@ -10,6 +10,7 @@
 
 pub mod cgroup;
 pub mod crash;
+pub mod daemon;
 pub mod header;
 pub mod memory;
 pub mod offsets;

@@ -22,8 +22,6 @@ pub struct Settings {
     pub cgroup_via: u32,
     /// Id of the watched cgroup hierarchy (`cgroup_root.hierarchy_id`; 0 is the unified one).
     pub hierarchy: u32,
-    /// The recorder's own pid: its own failing calls are not recorded, or its map walks would fill the window.
-    pub own_tgid: u32,
     /// Number of `write` on this machine, …
     pub nr_write: u32,
     /// … and of `writev`.
@@ -34,6 +32,8 @@ pub struct Settings {
     pub nr_getsockopt: u32,
     /// Number of `exit_group` on this machine.
     pub nr_exit_group: u32,
+    /// Always 0.
+    pub pad: u32,
 }
 const _: () = assert!(size_of::<Settings>() == 80);
 
@@ -45,11 +45,11 @@ impl Settings {
         syscall_burst: 0,
         cgroup_via: 0,
         hierarchy: 0,
-        own_tgid: 0,
         nr_write: 0,
         nr_writev: 0,
         words: 0,
         nr_getsockopt: 0,
         nr_exit_group: 0,
+        pad: 0,
     };
 }

@@ -4,7 +4,7 @@ use crate::header::Kind;
 
 /// Per-CPU counters. For each kind: `attempted = tried + throttled` (or `untold`, of crashes; `threads_untold`, of last calls), `tried = recorded + ring_full`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Records for which room in a ring was asked, by kind.
     pub tried: [u64; Kind::COUNT],

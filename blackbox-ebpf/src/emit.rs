@@ -9,11 +9,12 @@ use aya_ebpf::{
     maps::{RingBuf, ring_buf::RingBufEntry},
 };
 use blackbox_common::{
+    daemon::SILENT_AFTER,
     header::{Header, Kind, Task as WireTask},
     tally::Tally,
 };
 
-use crate::maps::{BULK, CRIT, TALLY};
+use crate::maps::{BULK, CRIT, DAEMON, TALLY};
 
 /// BULK wakes its reader once per this many records of a CPU; the reader has a timer besides.
 /// Waking for each record costs three times the record (measured, see docs/architecture.md).
@@ -24,6 +25,21 @@ const BULK_WAKE_EVERY: u64 = 1024;
 pub(crate) fn now() -> u64 {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// Whether nobody has read the rings for so long that nobody will: then nothing is told, and nothing counted.
+#[inline(always)]
+pub(crate) fn silent(at: u64) -> bool {
+    match DAEMON.get(0) {
+        Some(daemon) => at > daemon.alive + SILENT_AFTER,
+        None => false,
+    }
+}
+
+/// Whether a process is the daemon itself.
+#[inline(always)]
+pub(crate) fn is_daemon(tgid: u32) -> bool {
+    DAEMON.get(0).is_some_and(|daemon| daemon.tgid == tgid)
 }
 
 /// This CPU's counters.
@@ -83,6 +99,9 @@ fn reserve<T: 'static>(
     at: u64,
     subject: WireTask,
 ) -> Option<Reserved<T>> {
+    if silent(at) {
+        return None;
+    }
     let tally = tally()?;
     tally.tried[kind as usize] += 1;
     let seq = tally.tried[kind as usize];

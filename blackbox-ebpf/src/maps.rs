@@ -7,6 +7,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use blackbox_common::{
+    daemon::Daemon,
     header::Task as WireTask,
     signal::SignalFacts,
     syscall::{CALLS, SyscallAccount},
@@ -26,6 +27,10 @@ pub(crate) static BULK: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 /// Exact counts, one set per CPU.
 #[map]
 pub(crate) static TALLY: PerCpuArray<Tally> = PerCpuArray::with_max_entries(1, 0);
+
+/// The daemon that reads the rings. Written by it.
+#[map]
+pub(crate) static DAEMON: Array<Daemon> = Array::with_max_entries(1, 0);
 
 /// A fatal signal on its way: which process, which signal.
 #[repr(C)]

@@ -87,11 +87,11 @@ fn ignored(errno: u64) -> bool {
 #[inline(always)]
 fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64, kind: u32) {
     let task = Task::current();
-    if task.tgid() == setting!(own_tgid) {
+    let at = emit::now();
+    if emit::is_daemon(task.tgid()) || emit::silent(at) {
         return;
     }
     let subject = task.wire();
-    let at = emit::now();
     let mut account = account(ctx, subject.cgroup);
     if let Some(account) = &mut account {
         add(&raw mut account.attempted);

@@ -15,31 +15,34 @@ pub(super) struct Kept {
     pub(super) former: Option<Former>,
     /// The former life was in this boot.
     pub(super) same_boot: bool,
+    /// The kernel programs are those of a former daemon.
+    pub(super) kernel_kept: bool,
 }
 
 impl Kept {
-    fn without() -> Self {
+    fn without(kernel_kept: bool) -> Self {
         Self {
             journal: None,
             former: None,
             same_boot: false,
+            kernel_kept,
         }
     }
 }
 
 /// Opens the journal, or says why there is none.
-pub(super) fn open(config: &Config, boot_id: Option<&str>) -> Kept {
+pub(super) fn open(config: &Config, boot_id: Option<&str>, kernel_kept: bool) -> Kept {
     let settings = match &config.journal {
         Ok(settings) => settings,
         Err(why) => {
             tracing::info!(why, "the window is not kept on disk");
-            return Kept::without();
+            return Kept::without(kernel_kept);
         }
     };
     let Some(boot) = boot_id.and_then(boot_bytes) else {
         let why = "the kernel's boot id cannot be read: after a restart nobody could tell one boot from another";
         tracing::warn!(why, "the window is not kept on disk");
-        return Kept::without();
+        return Kept::without(kernel_kept);
     };
     let life = Life {
         boot,
@@ -49,17 +52,18 @@ pub(super) fn open(config: &Config, boot_id: Option<&str>) -> Kept {
     match journal::start(settings.clone(), life) {
         Ok((journal, recovered)) => Kept {
             same_boot: recovered.as_ref().is_some_and(|found| found.boot == boot),
-            former: recovered.map(|recovered| former(recovered, boot)),
+            former: recovered.map(|recovered| former(recovered, boot, kernel_kept)),
             journal: Some(journal),
+            kernel_kept,
         },
         Err(error) => {
             tracing::warn!(%error, "no thread for the journal: the window is not kept on disk");
-            Kept::without()
+            Kept::without(kernel_kept)
         }
     }
 }
 
-fn former(recovered: Recovered, boot: [u8; 16]) -> Former {
+fn former(recovered: Recovered, boot: [u8; 16], kernel_kept: bool) -> Former {
     let end = match (recovered.ended, recovered.boot == boot) {
         (true, _) => LifeEnd::Stopped,
         (false, true) => LifeEnd::Died,
@@ -78,6 +82,7 @@ fn former(recovered: Recovered, boot: [u8; 16]) -> Former {
     );
     Former {
         recovered,
+        kernel_kept: kernel_kept && end != LifeEnd::NodeDown,
         end,
         panic,
     }

@@ -110,6 +110,7 @@ impl App {
         let metrics = Metrics::new(node.clone(), &config.proc_root)?;
         metrics.read_redactor(config.redactor.clone());
         metrics.read_privileges(privileges.clone());
+        let kernel_kept = kernel.as_ref().is_ok_and(|programs| programs.taken_over);
         let sources = Sources::start(&config, kernel, &hierarchies, &feed, (&metrics, &node));
         let parts = Parts {
             config: &config,
@@ -119,7 +120,7 @@ impl App {
             node: &node,
             privileges: &privileges,
         };
-        let kept = former::open(&config, node.boot_id.as_deref());
+        let kept = former::open(&config, node.boot_id.as_deref(), kernel_kept);
         let journal = kept.journal.clone();
         let recording = Recording::start(&parts, intake, sources.hands.clone(), kept);
         metrics.read_recorder(recording.handle.clone());

@@ -77,7 +77,10 @@ impl Recording {
             node: node.clone(),
         };
         let cgroups = cgroups.into_iter().map(|found| (found.id, found.path));
-        let (core, cases_left) = core(recorder, cgroups.collect(), &kept);
+        let (mut core, cases_left) = core(recorder, cgroups.collect(), &kept);
+        if kept.kernel_kept && !(kept.same_boot && kept.former.is_some()) {
+            core.take_over();
+        }
         let slots = match (&hands, &config.kernel) {
             (Some(_), Some(limits)) => limits.tails as usize,
             _ => 0,

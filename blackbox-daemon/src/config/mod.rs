@@ -163,6 +163,7 @@ impl Config {
                 words: kernel.last_words,
                 tails: kernel.tail_containers,
                 tail_budget: kernel.tail_budget_percent,
+                bpffs: kernel.bpffs,
             }),
             options: Options {
                 brief_tokens: output.brief_tokens,

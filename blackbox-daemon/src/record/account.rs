@@ -237,9 +237,22 @@ pub enum LossCause {
     /// The kernel's table of cgroups was full: what this cgroup's processes wrote, or how their calls failed, was not
     /// kept. Counted by write or call.
     NoPlace,
+    /// It was read from the kernel by a daemon that died before it was written to the journal.
+    Died,
 }
 
 impl LossCause {
+    /// Every cause.
+    pub const ALL: [Self; 7] = [
+        Self::Throttled,
+        Self::RingFull,
+        Self::FeedFull,
+        Self::Malformed,
+        Self::Share,
+        Self::NoPlace,
+        Self::Died,
+    ];
+
     /// The name used in reports and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -250,6 +263,7 @@ impl LossCause {
             Self::Malformed => "malformed",
             Self::Share => "share",
             Self::NoPlace => "no_place",
+            Self::Died => "died",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the recorder found of its former life when it began.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{BootTime, ProcessKey};
@@ -16,6 +18,8 @@ pub struct Began {
     /// Wall clock time that passed from then to this beginning, ns; negative if the clock was set back. After a reboot it is
     /// all there is to measure by.
     pub away: i64,
+    /// The kernel programs went on recording meanwhile, and what they recorded is here.
+    pub kernel_kept: bool,
     /// Records that were read again.
     pub records: u64,
     /// Records that it did not write, for want of room or time.
@@ -24,6 +28,21 @@ pub struct Began {
     pub holes: u64,
     /// What the kernel left of its own end in pstore, if it did.
     pub panic: Option<String>,
+}
+
+/// The daemon knows its own start to the 10 ms that `/proc/self/stat` has.
+const TICK: Duration = Duration::from_millis(10);
+
+impl Began {
+    /// Whether a process that the kernel tells of is the daemon of the former life.
+    #[must_use]
+    pub fn is_daemon(&self, process: ProcessKey) -> bool {
+        self.daemon.is_some_and(|daemon| {
+            daemon.tgid == process.tgid
+                && daemon.start <= process.start
+                && process.start.since(daemon.start) < TICK
+        })
+    }
 }
 
 /// How a life of the recorder ended.

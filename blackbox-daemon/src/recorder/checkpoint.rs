@@ -11,6 +11,7 @@ use crate::identity::Identities;
 use crate::incident::ends::Ends;
 use crate::incident::{Incident, Incidents};
 use crate::record::{ProcessKey, RecordId};
+use crate::report::ledger::Ledger;
 use crate::starts::Starts;
 
 /// Fastest: a checkpoint is written twice a minute and read once.
@@ -30,6 +31,8 @@ pub(super) struct Checkpoint {
     /// Closed, and not told.
     pub(super) untold: VecDeque<Incident>,
     pub(super) ends: Ends,
+    /// Without the states of sources.
+    pub(super) ledger: Ledger,
     pub(super) starts: Starts,
 }
 
@@ -43,6 +46,7 @@ impl Checkpoint {
             incidents: core.incidents.clone(),
             untold: core.untold.clone().unwrap_or_default(),
             ends: core.ends.clone(),
+            ledger: core.ledger.clone(),
             starts: core.starts.clone(),
         }
     }

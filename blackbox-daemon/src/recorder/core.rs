@@ -11,7 +11,8 @@ use crate::incident::ends::Ends;
 use crate::incident::trigger::{self, About, Rules};
 use crate::incident::{self, Incident, Incidents};
 use crate::record::{
-    BootTime, CgroupId, Class, Event, Gap, Health, LossCause, Record, SourceName, Subject,
+    BootTime, CgroupId, Class, Event, Gap, Health, KernelTally, LossCause, Record, SourceName,
+    Subject,
 };
 use crate::report::NodeInfo;
 use crate::report::case::Case;
@@ -56,6 +57,17 @@ pub struct Core {
     pub(super) untold: Option<VecDeque<Incident>>,
     /// Incidents opened so far.
     pub(super) opened: u64,
+    /// The kernel's counts are older than this life: what of them nobody has is settled when they are first told.
+    pub(super) unsettled: Option<Unsettled>,
+}
+
+/// What the kernel counted, and is in no count of this recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsettled {
+    /// It died with a daemon whose counts go on here.
+    Lost,
+    /// A daemon whose counts are not known had read it.
+    Before,
 }
 
 impl Core {
@@ -78,6 +90,7 @@ impl Core {
             told: BTreeSet::new(),
             untold: None,
             opened: 0,
+            unsettled: None,
             identities,
             config,
         }
@@ -90,6 +103,11 @@ impl Core {
             arming: Arming::new(slots),
             ..self
         }
+    }
+
+    /// Its kernel programs ran before it, for a daemon whose counts are not known.
+    pub fn take_over(&mut self) {
+        self.unsettled = Some(Unsettled::Before);
     }
 
     /// Takes one record: learns names, keeps it, looks whether it is worth an incident.
@@ -111,6 +129,9 @@ impl Core {
             Event::KernelTally(tally) => {
                 self.lose_shed(now, wall);
                 self.ledger.count(tally);
+                if let Some(how) = self.unsettled.take() {
+                    self.settle(how, tally, now, wall);
+                }
             }
             Event::Source(state) => {
                 self.ledger
@@ -135,6 +156,29 @@ impl Core {
             self.incidents.take(trigger, &now);
             self.opened += u64::from(self.incidents.open() > open);
         }
+    }
+
+    /// Accounts for what the kernel had counted before this life, so that the equations are exact again.
+    fn settle(&mut self, how: Unsettled, tally: &KernelTally, now: BootTime, wall: WallOffset) {
+        let made_by_kernel = |class| tally.rows.iter().any(|row| row.class == class);
+        let rows = self.ledger.rows().into_iter();
+        let left = rows.filter_map(|row| {
+            let count = u64::try_from(row.in_flight).ok()?;
+            (count > 0 && made_by_kernel(row.class)).then_some((row.class, count))
+        });
+        let left: BTreeMap<Class, u64> = left.collect();
+        match how {
+            Unsettled::Before => self.ledger.before = left,
+            Unsettled::Lost => {
+                let gap = |(class, count)| Gap {
+                    class,
+                    cause: LossCause::Died,
+                    count,
+                };
+                self.lose(left.into_iter().map(gap).collect(), now, wall);
+            }
+        }
+        self.ledger.count(tally);
     }
 
     /// Whether it is the last words of a pod that asks for none to be kept.

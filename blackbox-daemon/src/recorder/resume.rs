@@ -3,10 +3,10 @@
 //! Pure, like the recorder itself: the same records in the same order lead to the same incidents. What was told is not told
 //! again; what was open goes on, and what was closed without its report being out is handed on as a case.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::checkpoint::Checkpoint;
-use super::core::Core;
+use super::core::{Core, Unsettled};
 use crate::clock::WallOffset;
 use crate::incident::Incident;
 use crate::journal::Recovered;
@@ -21,6 +21,8 @@ use crate::report::ledger::Ledger;
 pub struct Former {
     pub recovered: Recovered,
     pub end: LifeEnd,
+    /// The kernel programs went on recording, for this life to read.
+    pub kernel_kept: bool,
     /// What pstore has of the node's end.
     pub panic: Option<String>,
 }
@@ -46,8 +48,15 @@ impl Core {
         self.untold = Some(VecDeque::new());
         let resumed = self.replay(&former.recovered);
         self.identities.reconcile(cgroups, now);
-        // Its counts are of this life; what it said of sources is over.
-        self.ledger = Ledger::default();
+        // What it said of sources is over, and its counts too, unless the kernel goes on counting.
+        self.ledger = match former.kernel_kept {
+            true => Ledger {
+                sources: BTreeMap::new(),
+                ..std::mem::take(&mut self.ledger)
+            },
+            false => Ledger::default(),
+        };
+        self.unsettled = former.kernel_kept.then_some(Unsettled::Lost);
         self.window.set_taken(true);
         self.begin(former, &resumed, (now, wall));
         resumed.cases
@@ -80,12 +89,17 @@ impl Core {
             self.ends = checkpoint.ends;
             self.starts = checkpoint.starts;
             untold.extend(checkpoint.untold);
+            self.ledger = checkpoint.ledger;
         }
         let mut cases = Vec::new();
         for batch in &recovered.batches {
             for (id, record) in &batch.records {
                 self.window.resume_at(*id);
                 if *id > RecordId(known) {
+                    if let Event::Gap(gap) = &record.event {
+                        let lost = self.ledger.lost.entry((gap.class, gap.cause));
+                        *lost.or_default() += gap.count;
+                    }
                     self.take(record, batch.at, batch.wall);
                 } else {
                     // The checkpoint knows of it; only its executable is new to it.
@@ -135,6 +149,7 @@ impl Core {
             records: resumed.records,
             skipped: former.recovered.skipped,
             holes: former.recovered.holes,
+            kernel_kept: former.kernel_kept,
             panic: former.panic.clone(),
         }
     }

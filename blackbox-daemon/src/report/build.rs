@@ -178,7 +178,7 @@ fn of_recorder<'a>(
     let own = |record: &Record| {
         let process = record.subject.process().copied();
         let exit = matches!(record.event, Event::Exit(_));
-        process.filter(|process| exit && Some(process.key) == began.daemon)
+        process.filter(|process| exit && began.is_daemon(process.key))
     };
     let Some(victim) = decisive.iter().find_map(|(_, record)| own(record)) else {
         let verdict = verdict::recorder::explain(began, id, None);

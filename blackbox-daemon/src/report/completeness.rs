@@ -36,7 +36,7 @@ pub(super) fn decisive_is_whole(
     let lost = decisive.iter().any(|(_, record)| match &record.event {
         Event::Gap(gap) => gap.matters(),
         // Nothing was recorded in between.
-        Event::Began(_) => true,
+        Event::Began(began) => !began.kernel_kept,
         _ => false,
     });
     let gone = case.slice.decisive_gone_to;
@@ -58,7 +58,10 @@ pub(super) fn calls_are_whole(
     let lost = gaps(decisive)
         .iter()
         .any(|gap| gap.class == Class::FailedCall && !is_counted_by_cgroup(gap.class, gap.cause));
-    let began = |(_, record): &(RecordId, Record)| matches!(record.event, Event::Began(_));
+    let began = |(_, record): &(RecordId, Record)| match &record.event {
+        Event::Began(began) => !began.kernel_kept,
+        _ => false,
+    };
     let lost = lost || decisive.iter().any(began);
     let from = case.incident.first.at.minus(CALLS_REACH);
     let reaches_back = bulk_start(case, cast).is_none_or(|start| start <= from);
@@ -171,6 +174,14 @@ fn absence(record: &Record) -> Option<String> {
     }
     let away = u64::try_from(began.away).map(Duration::from_nanos);
     let away = away.map_or("an unknown time".to_owned(), words::duration);
+    if began.kernel_kept {
+        return Some(format!(
+            "the recorder was restarted within this window: for {away} nothing was sampled and no sidecar was heard, while the \
+             kernel programs went on recording; what was before is from its journal, without {} records that had not been \
+             written to it",
+            began.skipped
+        ));
+    }
     Some(format!(
         "the recorder was restarted within this window: for {away} nothing was recorded; what was before is from its journal, \
          without {} records that had not been written to it",

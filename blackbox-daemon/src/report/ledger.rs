@@ -24,6 +24,9 @@ pub struct Ledger {
     /// The latest state of each source. Written down as records have it, by who does.
     #[serde(skip)]
     pub sources: BTreeMap<SourceName, Health>,
+    /// Of the kernel's counts, what came before this recorder began to count: a daemon without a journal had read it.
+    #[serde(default)]
+    pub before: BTreeMap<Class, u64>,
     /// Reports that could not be made because the queue of cases was full.
     pub reports_dropped: u64,
 }
@@ -84,7 +87,8 @@ impl Ledger {
                         lost.insert(cause, count);
                     }
                 }
-                row.attempted
+                let before = self.before.get(&class).copied().unwrap_or(0);
+                row.attempted.saturating_sub(before)
             }
             None => recorded + lost.values().sum::<u64>(),
         };

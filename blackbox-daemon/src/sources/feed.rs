@@ -145,48 +145,21 @@ impl Feed {
     }
 }
 
-/// Losses not yet turned into records, by class and cause.
+/// Losses not yet turned into records, by cause and class.
 #[derive(Debug, Default)]
-pub struct Losses {
-    feed_full: [AtomicU64; Class::ALL.len()],
-    throttled: [AtomicU64; Class::ALL.len()],
-    ring_full: [AtomicU64; Class::ALL.len()],
-    malformed: [AtomicU64; Class::ALL.len()],
-    share: [AtomicU64; Class::ALL.len()],
-    no_place: [AtomicU64; Class::ALL.len()],
-}
+pub struct Losses([[AtomicU64; Class::ALL.len()]; LossCause::ALL.len()]);
 
 impl Losses {
-    const CAUSES: [LossCause; 6] = [
-        LossCause::FeedFull,
-        LossCause::Throttled,
-        LossCause::RingFull,
-        LossCause::Malformed,
-        LossCause::Share,
-        LossCause::NoPlace,
-    ];
-
-    fn row(&self, cause: LossCause) -> &[AtomicU64; Class::ALL.len()] {
-        match cause {
-            LossCause::FeedFull => &self.feed_full,
-            LossCause::Throttled => &self.throttled,
-            LossCause::RingFull => &self.ring_full,
-            LossCause::Malformed => &self.malformed,
-            LossCause::Share => &self.share,
-            LossCause::NoPlace => &self.no_place,
-        }
-    }
-
     fn add(&self, class: Class, cause: LossCause, count: u64) {
-        self.row(cause)[class as usize].fetch_add(count, Ordering::Relaxed);
+        self.0[cause as usize][class as usize].fetch_add(count, Ordering::Relaxed);
     }
 
     /// Takes every count that is not zero, leaving zero.
     #[must_use]
     pub fn take(&self) -> Vec<Gap> {
         let mut gaps = Vec::new();
-        for cause in Self::CAUSES {
-            for (class, count) in Class::ALL.into_iter().zip(self.row(cause)) {
+        for (cause, row) in LossCause::ALL.into_iter().zip(&self.0) {
+            for (class, count) in Class::ALL.into_iter().zip(row) {
                 let count = count.swap(0, Ordering::Relaxed);
                 if count > 0 {
                     gaps.push(Gap {

@@ -30,5 +30,6 @@ mod shutdown;
 mod sidecars;
 mod starts;
 mod stops;
+mod takeover;
 mod throttle;
 mod user;

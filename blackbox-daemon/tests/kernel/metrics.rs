@@ -69,6 +69,7 @@ fn page_of_programs() -> Result<(BTreeSet<String>, String)> {
         words: true,
         tails: 1,
         tail_budget: 2,
+        bpffs: None,
     };
     let hierarchies = Hierarchies::discover(Path::new("/proc"))?;
     let mut programs = load::load(&limits, &hierarchies, Vow::capabilities_only())?;

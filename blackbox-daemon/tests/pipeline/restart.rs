@@ -97,6 +97,7 @@ fn former(recovered: Recovered, boot: [u8; 16]) -> Former {
     };
     Former {
         recovered,
+        kernel_kept: false,
         end,
         panic: None,
     }

@@ -133,6 +133,10 @@ pub struct Kernel {
         value_parser = clap::value_parser!(u32).range(1..=100)
     )]
     pub tail_budget_percent: u32,
+    /// A directory in a bpffs, such as /sys/fs/bpf/blackbox: the kernel side then outlives the daemon, and the next one takes
+    /// over what it recorded meanwhile. Without a daemon for five minutes it falls silent.
+    #[arg(long, env = "BLACKBOX_BPFFS")]
+    pub bpffs: Option<PathBuf>,
     /// Whether the last 8 KiB that each container wrote to its standard output and error are kept for its report.
     #[arg(
         long, env = "BLACKBOX_LAST_WORDS", default_value = "true",

@@ -30,15 +30,22 @@ pub(super) struct Counts {
     removed: Vec<(u64, BootTime)>,
 }
 
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            placeless: Totals::default().placeless,
-            accounts: HashMap::new(),
-            removed: Vec::new(),
+/// All CPUs' counts in one.
+fn sum(cpus: impl IntoIterator<Item = Tally>) -> Tally {
+    let mut sum = Tally::default();
+    for tally in cpus {
+        for kind in 0..Kind::COUNT {
+            sum.tried[kind] += tally.tried[kind];
+            sum.ring_full[kind] += tally.ring_full[kind];
         }
+        sum.throttled += tally.throttled;
+        sum.unaccounted += tally.unaccounted;
+        sum.unheard += tally.unheard;
+        sum.untold += tally.untold;
+        sum.threads_untold += tally.threads_untold;
+        sum.tail_runs += tally.tail_runs;
     }
+    sum
 }
 
 /// The kernel's counters of all CPUs together, by kind where they are.
@@ -63,7 +70,7 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// Adds one CPU's.
+    /// Adds those of a CPU, or of all.
     fn add(&mut self, tally: &Tally) {
         // No `..`: what the kernel counts is told.
         let Tally {
@@ -121,13 +128,38 @@ pub(super) struct Reported {
 
 /// Calls of the node while the programs of the tail were attached.
 pub(super) fn tail_runs(programs: &Programs) -> u64 {
-    let Ok(cpus) = programs.tally.get(&0, 0) else {
-        return 0;
-    };
-    cpus.iter().map(|Plain(tally)| tally.tail_runs).sum()
+    read(programs).tail_runs
+}
+
+fn read(programs: &Programs) -> Tally {
+    let cpus = programs.tally.get(&0, 0);
+    let all = cpus.iter().flat_map(|cpus| cpus.iter());
+    sum(all.map(|Plain(tally)| *tally))
 }
 
 impl Counts {
+    /// Counts that go on from what a former daemon told, if these programs were its.
+    pub(super) fn after(programs: &Programs) -> Self {
+        let mut told = Totals::default();
+        told.add(&programs.told_before());
+        let accounts = match programs.taken_over {
+            // What its calls came to meanwhile is not known by error; the records tell them.
+            true => programs
+                .accounts
+                .iter()
+                .flatten()
+                .map(|(id, Plain(account))| (id, account))
+                .collect(),
+            false => HashMap::new(),
+        };
+        Self {
+            rows: told.rows(),
+            placeless: told.placeless,
+            accounts,
+            removed: Vec::new(),
+        }
+    }
+
     /// Notes a removed cgroup, so that its account can be given back.
     pub(super) fn note(&mut self, record: &Record) {
         if let (Event::CgroupRemoved { .. }, Subject::Cgroup(id)) = (&record.event, &record.subject)
@@ -138,14 +170,9 @@ impl Counts {
 
     /// The counters of all CPUs added up.
     pub(super) fn read_tally(&self, programs: &Programs) -> Totals {
-        let mut sum = Totals::default();
-        let Ok(cpus) = programs.tally.get(&0, 0) else {
-            return sum;
-        };
-        for Plain(tally) in cpus.iter() {
-            sum.add(tally);
-        }
-        sum
+        let mut totals = Totals::default();
+        totals.add(&read(programs));
+        totals
     }
 
     /// Reads everything and tells what is new.
@@ -155,9 +182,12 @@ impl Counts {
         now: BootTime,
         feed: &Feed,
     ) -> Reported {
-        let totals = self.read_tally(programs);
+        let all = read(programs);
+        let mut totals = Totals::default();
+        totals.add(&all);
         let rows = totals.rows();
         self.tell_losses(&rows, feed);
+        programs.present(all);
         let placeless = totals.placeless;
         for ((class, now), (_, before)) in placeless.into_iter().zip(self.placeless) {
             tell(feed, class, LossCause::NoPlace, now - before);
@@ -269,10 +299,10 @@ mod tests {
             threads_untold: 6,
             tail_runs: 8,
         };
-        let mut totals = Totals::default();
-        totals.add(&tally);
+        let first = tally;
         tally.ring_full = [0; Kind::COUNT];
-        totals.add(&tally);
+        let mut totals = Totals::default();
+        totals.add(&sum([first, tally]));
         let rows = totals.rows();
         let of = |class| {
             let row = rows.iter().find(|row| row.class == class).unwrap();

@@ -4,11 +4,14 @@
 //! named with its reason and costs only itself.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::links::PinnedLink;
+use aya::programs::{ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
+use blackbox_common::daemon::Daemon;
 use blackbox_common::settings::{ERRNO_WORDS, Settings, VIA_MEMORY, VIA_UNIFIED};
 use blackbox_common::syscall::SyscallAccount;
 use blackbox_common::tail::TAIL_LEN;
@@ -17,10 +20,12 @@ use blackbox_common::tally::Tally;
 use super::argument;
 use super::btf::{self, Btf};
 use super::offsets::{self, Hook};
+use super::pins::{self, Pins};
 use super::switch::{self, Switch, TAIL, chain};
 use super::tail::{Maps, Tails};
 use super::wire::Plain;
 use super::words::Heard;
+use crate::clock;
 use crate::privileges::{Kept, Vow};
 use crate::sources::cgroup::{Hierarchies, Mode};
 
@@ -70,6 +75,8 @@ pub struct Limits {
     pub tails: u32,
     /// What that may cost: a share of one processor, percent.
     pub tail_budget: u32,
+    /// A directory in a bpffs, where what outlives the daemon is pinned; `None`: nothing does.
+    pub bpffs: Option<PathBuf>,
 }
 
 /// Programs that run. Dropping it detaches them.
@@ -81,13 +88,32 @@ pub struct Programs {
     pub(super) tally: PerCpuArray<MapData, Plain<Tally>>,
     pub(super) accounts: BpfHashMap<MapData, u64, Plain<SyscallAccount>>,
     pub(super) heard: Heard,
+    /// What this daemon tells the programs, and what it leaves.
+    pub(super) daemon: Array<MapData, Plain<Daemon>>,
     pub(super) logger: Option<EbpfLogger<&'static dyn tracing_log::log::Log>>,
     /// Every hook: the program attached, or why there is none.
     pub hooks: Vec<Hook>,
     descriptors: Vec<(&'static str, OwnedFd)>,
+    /// What a former daemon left goes on: nothing was missed, and the kernel's counts are older than this life.
+    pub taken_over: bool,
+    /// Keeps what outlives this daemon its own.
+    _pins: Option<(Pins, Vec<PinnedLink>)>,
 }
 
 impl Programs {
+    /// Tells the programs that they are heard, and leaves the counts of which every loss is told to the next daemon.
+    pub(super) fn present(&mut self, told: Tally) {
+        if let Err(error) = present(&mut self.daemon, told, true) {
+            tracing::debug!(%error, "the programs do not know that they are heard");
+        }
+    }
+
+    /// The counts of which a former daemon had told every loss; zeros if there was none.
+    pub(super) fn told_before(&self) -> Tally {
+        let before = self.daemon.get(&0, 0).map(|Plain(before)| before.told);
+        before.unwrap_or_default()
+    }
+
     /// What the thread that attaches later has given up.
     #[must_use]
     pub fn kept(&self) -> &Kept {
@@ -102,18 +128,6 @@ impl Programs {
     }
 }
 
-fn descriptors(ebpf: &Ebpf, hooks: &[Hook]) -> Vec<(&'static str, OwnedFd)> {
-    let running = hooks.iter().filter_map(|hook| hook.program.as_ref().ok());
-    let tail = TAIL.iter().map(|(name, _)| name);
-    running
-        .chain(tail)
-        .filter_map(|name| {
-            let descriptor = ebpf.program(name)?.fd().ok()?;
-            Some((*name, descriptor.as_fd().try_clone_to_owned().ok()?))
-        })
-        .collect()
-}
-
 /// Loads and attaches everything this kernel and these privileges allow. The thread that attaches later takes `vow`.
 ///
 /// # Errors
@@ -125,7 +139,15 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     let btf = Btf::read(Path::new(BTF_PATH))?;
     let offsets = Plain(offsets::offsets(&btf));
     let settings = Plain(settings(limits, hierarchies));
-    let mut ebpf = EbpfLoader::new()
+    let pins = pins(limits, &format!("{offsets:?} {settings:?} {limits:?}"));
+    let paths = pins
+        .iter()
+        .flat_map(|pins| pins::MAPS.map(|name| (name, pins.map(name))));
+    let mut loader = EbpfLoader::new();
+    for (name, path) in paths {
+        loader.map_pin_path(name, path);
+    }
+    let mut ebpf = loader
         .override_global("OFFSETS", &offsets, true)
         .override_global("SETTINGS", &settings, true)
         .map_max_entries("CRIT", limits.crit_ring)
@@ -135,19 +157,36 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         .load(OBJECT)?;
     let mut hooks = offsets::hooks(&btf);
     let kernel = aya::Btf::from_sys_fs();
-    for hook in &mut hooks {
-        let Ok(program) = hook.program else { continue };
-        let attached = match &kernel {
-            Ok(kernel) => attach(&mut ebpf, program, hook.tracepoint, kernel),
-            Err(error) => Err(chain(error)),
-        };
-        hook.program = attached.map(|()| program);
+    let mut daemon: Array<MapData, Plain<Daemon>> = Array::try_from(map(&mut ebpf, "DAEMON")?)?;
+    let before = daemon.get(&0, 0)?.0;
+    let taken_over = pins.is_some() && before.complete == 1;
+    if let Some(pins) = pins.as_ref().filter(|_| !taken_over) {
+        // A daemon that died while it pinned.
+        pins.release_programs()?;
     }
+    // Before the first program runs, for one that knows no daemon is silent.
+    present(&mut daemon, before.told, taken_over)?;
+    let mut attaching = Attaching {
+        ebpf: &mut ebpf,
+        kernel: kernel.as_ref().map_err(|error| chain(error)),
+        pins: pins.as_ref(),
+        taken_over,
+        links: Vec::new(),
+        descriptors: Vec::new(),
+    };
+    for hook in &mut hooks {
+        if let Ok(program) = hook.program {
+            let attached = attaching.attach(program, hook.tracepoint);
+            hook.program = attached.map(|()| program);
+        }
+    }
+    let (links, mut descriptors) = (attaching.links, attaching.descriptors);
     if let Some(first) = hooks.iter().find_map(|hook| hook.program.as_ref().err())
         && hooks.iter().all(|hook| hook.program.is_err())
     {
         return Err(Error::NoHook(first.clone()));
     }
+    present(&mut daemon, before.told, true)?;
     let mut arguments: Array<MapData, u32> = Array::try_from(map(&mut ebpf, "ARGUMENTS")?)?;
     for (call, argument) in argument::table() {
         arguments.set(call, argument, 0)?;
@@ -160,7 +199,10 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     let logger = EbpfLogger::init(&mut ebpf)
         .inspect_err(|error| tracing::warn!(%error, "no diagnostics from the kernel programs"))
         .ok();
-    let descriptors = descriptors(&ebpf, &hooks);
+    descriptors.extend(TAIL.iter().filter_map(|(name, _)| {
+        let descriptor = ebpf.program(name)?.fd().ok()?;
+        Some((*name, descriptor.as_fd().try_clone_to_owned().ok()?))
+    }));
     let maps = Maps {
         armed: BpfHashMap::try_from(map(&mut ebpf, "ARMED")?)?,
         entries: Array::try_from(map(&mut ebpf, "TAIL")?)?,
@@ -172,9 +214,12 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         tally: PerCpuArray::try_from(map(&mut ebpf, "TALLY")?)?,
         accounts: BpfHashMap::try_from(map(&mut ebpf, "ACCOUNTS")?)?,
         heard: Heard::new(BpfHashMap::try_from(map(&mut ebpf, "WORDS")?)?),
+        daemon,
         logger,
         hooks,
         descriptors,
+        taken_over,
+        _pins: pins.map(|pins| (pins, links)),
         tails: Tails::new(
             maps,
             (limits.tails, limits.tail_budget),
@@ -201,22 +246,85 @@ fn settings(limits: &Limits, hierarchies: &Hierarchies) -> Settings {
             Mode::Memory => VIA_MEMORY,
         },
         hierarchy: hierarchies.watched_hierarchy_id(),
-        own_tgid: std::process::id(),
         nr_write: syscalls::Sysno::write.id() as u32,
         nr_writev: syscalls::Sysno::writev.id() as u32,
         words: u32::from(limits.words),
         nr_getsockopt: syscalls::Sysno::getsockopt.id() as u32,
         nr_exit_group: syscalls::Sysno::exit_group.id() as u32,
+        pad: 0,
     }
 }
 
-fn attach(ebpf: &mut Ebpf, name: &str, tracepoint: &str, kernel: &aya::Btf) -> Result<(), String> {
-    let program = switch::program(ebpf, name)?;
-    program
-        .load(tracepoint, kernel)
-        .map_err(|error| chain(&error))?;
-    program.attach().map_err(|error| chain(&error))?;
-    Ok(())
+/// Where what outlives this daemon is pinned. `None`: nowhere.
+fn pins(limits: &Limits, told: &str) -> Option<Pins> {
+    let root = limits.bpffs.as_deref()?;
+    let opened = Pins::open(root, &Pins::fingerprint(OBJECT, told));
+    let unable = |error: &std::io::Error| {
+        let root = root.display();
+        tracing::warn!(%error, "nothing is pinned in {root}: the kernel side ends with this daemon");
+    };
+    opened.inspect_err(unable).ok()
+}
+
+/// Tells the programs, and the daemon after this one, who reads the rings now.
+fn present(
+    daemon: &mut Array<MapData, Plain<Daemon>>,
+    told: Tally,
+    complete: bool,
+) -> Result<(), Error> {
+    let this = Daemon {
+        alive: clock::boot_now().0,
+        tgid: std::process::id(),
+        complete: u32::from(complete),
+        told,
+    };
+    Ok(daemon.set(0, Plain(this), 0)?)
+}
+
+/// What it takes to attach the programs of hooks.
+struct Attaching<'a> {
+    ebpf: &'a mut Ebpf,
+    kernel: Result<&'a aya::Btf, String>,
+    pins: Option<&'a Pins>,
+    taken_over: bool,
+    links: Vec<PinnedLink>,
+    descriptors: Vec<(&'static str, OwnedFd)>,
+}
+
+impl Attaching<'_> {
+    /// Attaches a program, or finds the one that is.
+    fn attach(&mut self, name: &'static str, tracepoint: &str) -> Result<(), String> {
+        if let Some(pins) = self.pins.filter(|_| self.taken_over) {
+            let (found, link) = pins.find(name)?;
+            self.links.push(link);
+            self.keep(name, found.fd());
+            return Ok(());
+        }
+        let kernel = self.kernel.clone()?;
+        let program = switch::program(self.ebpf, name)?;
+        let load = |error| chain(&error);
+        program.load(tracepoint, kernel).map_err(load)?;
+        let descriptor = program.fd().map(|fd| fd.as_fd().try_clone_to_owned());
+        match self.pins {
+            Some(pins) => self.links.push(pins.pin(name, program)?),
+            // The program keeps its link.
+            None => program
+                .attach()
+                .map(|_link| ())
+                .map_err(|error| chain(&error))?,
+        }
+        if let Ok(Ok(descriptor)) = descriptor {
+            self.descriptors.push((name, descriptor));
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, name: &'static str, fd: Result<&ProgramFd, ProgramError>) {
+        let own = fd.map(|fd| fd.as_fd().try_clone_to_owned());
+        if let Ok(Ok(descriptor)) = own {
+            self.descriptors.push((name, descriptor));
+        }
+    }
 }
 
 /// Loads the programs of the tail, to be attached when a container is armed.

@@ -11,6 +11,7 @@ pub mod decode;
 mod governor;
 pub mod load;
 pub mod offsets;
+mod pins;
 mod sequences;
 mod switch;
 mod tail;
@@ -72,8 +73,8 @@ impl Reader {
         Ok(Self {
             wakes: Wakes::new(&programs.crit, &programs.bulk)?,
             page: rustix::param::page_size() as u64,
-            sequences: Sequences::default(),
-            counts: Counts::default(),
+            sequences: Sequences::new(programs.taken_over),
+            counts: Counts::after(&programs),
             programs,
             feed,
             orders,

@@ -11,11 +11,22 @@ use blackbox_common::header::Kind;
 pub(super) struct Sequences {
     last: HashMap<(u32, u32), u64>,
     jumped: [u64; Kind::COUNT],
+    /// A former daemon read the first ones.
+    goes_on: bool,
 }
 
 impl Sequences {
+    /// Of programs that a former daemon had heard before, if `goes_on`.
+    pub(super) fn new(goes_on: bool) -> Self {
+        Self {
+            goes_on,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn note(&mut self, kind: Kind, cpu: u32, seq: u64) {
-        let last = self.last.entry((cpu, kind as u32)).or_insert(0);
+        let first = if self.goes_on { seq - 1 } else { 0 };
+        let last = self.last.entry((cpu, kind as u32)).or_insert(first);
         self.jumped[kind as usize] += seq.saturating_sub(*last + 1);
         *last = seq;
     }

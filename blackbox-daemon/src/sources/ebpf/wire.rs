@@ -10,6 +10,7 @@
 use blackbox_common::{
     cgroup::CgroupRecord,
     crash::{CrashRecord, FatalCrashRecord},
+    daemon::Daemon,
     header::Header,
     memory::OomRecord,
     offsets::Offsets,
@@ -52,6 +53,7 @@ wire!(
     LastCallRecord,
     TailEntry,
     Tally,
+    Daemon,
     Settings,
     Offsets,
 );
