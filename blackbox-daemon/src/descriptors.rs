@@ -1,9 +1,13 @@
-//! Open files: how many this process may have.
+//! Open files: how many this process may have, and some that are held back for when no others are left.
 //!
 //! A container often starts with a soft limit of 1024, which is less than the connections of the two ports alone
 //! ([`Limits::connections`](crate::api::server::Limits::connections) each). The hard limit is the administrator's
 //! word and is never exceeded.
 
+use std::os::fd::OwnedFd;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// As many as are ever of use: both ports full, and the kernel's rings, several times over.
@@ -27,6 +31,51 @@ fn raised(limit: Rlimit) -> Rlimit {
     Rlimit {
         current: limit.current.map(|soft| soft.max(allowed)),
         ..limit
+    }
+}
+
+/// Descriptors that stand for nothing: held while others can be had, let go when a report needs theirs.
+#[derive(Debug)]
+pub struct Spare {
+    count: usize,
+    held: Vec<OwnedFd>,
+}
+
+impl Spare {
+    /// Holds back `count` descriptors, or as many as there are.
+    #[must_use]
+    pub fn hold(count: usize) -> Self {
+        let mut spare = Self {
+            count,
+            held: Vec::with_capacity(count),
+        };
+        spare.refill();
+        spare
+    }
+
+    /// Lets all go. Whoever opens a file next has their numbers.
+    pub fn release(&mut self) {
+        self.held.clear();
+    }
+
+    /// Whether it holds as many as it should.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.held.len() == self.count
+    }
+
+    /// Takes back as many as can be had.
+    pub fn refill(&mut self) {
+        while self.held.len() < self.count {
+            let another = match self.held.first() {
+                Some(first) => fcntl_dupfd_cloexec(first, 0),
+                None => eventfd(0, EventfdFlags::CLOEXEC),
+            };
+            match another {
+                Ok(descriptor) => self.held.push(descriptor),
+                Err(_) => return,
+            }
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::report::DegradedPart;
+
 /// Every part of what is kept on disk. Clones are handles on the same ones.
 #[derive(Clone, Debug, Default)]
 pub struct Durability(Arc<Mutex<Vec<PartState>>>);
@@ -58,11 +60,10 @@ impl Durability {
 
     /// The parts that are degraded, and why.
     #[must_use]
-    pub fn degraded(&self) -> Vec<(String, String)> {
-        let parts = self.read().into_iter();
-        parts
-            .filter_map(|part| part.degraded.map(|why| (part.name, why)))
-            .collect()
+    pub fn degraded(&self) -> Vec<DegradedPart> {
+        let degraded =
+            |PartState { name, degraded, .. }| degraded.map(|why| DegradedPart { part: name, why });
+        self.read().into_iter().filter_map(degraded).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PartState>> {
@@ -102,7 +103,7 @@ impl Part {
 
 #[cfg(test)]
 mod tests {
-    use super::Durability;
+    use super::{DegradedPart, Durability};
 
     #[test]
     fn each_part_speaks_for_itself() {
@@ -110,7 +111,10 @@ mod tests {
         let (reports, window) = (durability.part("reports"), durability.part("window"));
         assert!(durability.degraded().is_empty());
         window.degraded("no space left");
-        let told = [("window".to_owned(), "no space left".to_owned())];
+        let told = [DegradedPart {
+            part: "window".to_owned(),
+            why: "no space left".to_owned(),
+        }];
         assert_eq!(durability.clone().degraded(), told);
         reports.works();
         assert_eq!(durability.degraded(), told);
@@ -143,6 +147,6 @@ mod tests {
             .map(|part| part.name)
             .collect();
         assert_eq!(names, ["reports", "reports_2", "reports_3"]);
-        assert_eq!(durability.degraded()[0].0, "reports_3");
+        assert_eq!(durability.degraded()[0].part, "reports_3");
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::clock;
 use crate::destinations::{Destinations, Dossier};
+use crate::durability::Durability;
 use crate::evidence::Finder;
 use crate::journal::{Journal, Telling};
 use crate::metrics::Metrics;
@@ -56,6 +57,8 @@ pub struct Aids {
     pub options: Options,
     /// Where it is kept that a report is out.
     pub journal: Option<Journal>,
+    /// How what is kept on disk fares, which reports say.
+    pub durability: Durability,
 }
 
 /// Makes reports until the recorder has gone and its last case is told.
@@ -72,11 +75,13 @@ pub async fn run(
             finder,
             options,
             journal,
+            durability,
         } = aids.clone();
         let done = tokio::task::spawn_blocking(move || {
             if let Some(finder) = finder {
                 finder.look(&mut case);
             }
+            case.durability = durability.degraded();
             let closed = case.closed;
             let told_to = (metrics.clone(), journal);
             let finished = tell(case, &destinations, told_to, options);

@@ -16,6 +16,7 @@ use std::time::Duration;
 use blackbox_daemon::bundle;
 use blackbox_daemon::clock::boot_now;
 use blackbox_daemon::destinations::{DestinationConfig, Destinations, file};
+use blackbox_daemon::durability::Durability;
 use blackbox_daemon::record::{CgroupId, Event, FailedCall, Record};
 use blackbox_daemon::report::build::build;
 use blackbox_daemon::report::case::Case;
@@ -124,7 +125,8 @@ fn tell(case: Case, directory: &Path) -> u64 {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     runtime.block_on(async {
         let folder = DestinationConfig::File(file::Config::new(directory.to_owned()));
-        let to = Destinations::start(vec![folder], &Format::ALL).expect("a directory");
+        let to = Destinations::start(vec![folder], &Format::ALL, &Durability::default())
+            .expect("a directory");
         let (cases, waiting) = mpsc::channel(1);
         cases.send(case).await.expect("room");
         drop(cases);

@@ -36,6 +36,7 @@ use self::body::Bodies;
 use self::stream::Live;
 use self::views::Views;
 use crate::destinations::{Archive, Destinations};
+use crate::durability::Durability;
 use crate::metrics::Metrics;
 use crate::privileges::State;
 use crate::record::BootTime;
@@ -88,6 +89,8 @@ pub struct Parts {
     pub recorder: Handle,
     pub sidecars: Sidecars,
     pub destinations: Destinations,
+    /// How what is kept on disk fares.
+    pub durability: Durability,
     pub metrics: Metrics,
     /// The reports on disk. `None`: no destination is a directory.
     pub archive: Option<Archive>,

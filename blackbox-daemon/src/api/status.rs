@@ -22,6 +22,9 @@ use crate::recorder::status::Status;
 /// A recorder that has published nothing for so long does not record.
 const SILENT: Duration = Duration::from_secs(5);
 
+/// The component that says how what is kept on disk fares.
+const DURABILITY: &str = "durability";
+
 /// The buffer's status; health is open to everybody and apart.
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new().routes(routes!(buffer))
@@ -64,9 +67,13 @@ pub struct HealthAnswer {
     #[schema(example = "1h2m3s")]
     uptime: String,
     uptime_seconds: u64,
-    /// v1's ring_buffer, system_collector, pod_watcher and metrics_collector; and kernel_events, destinations, privileges
+    /// v1's ring_buffer, system_collector, pod_watcher and metrics_collector; and kernel_events, destinations, durability, privileges
     /// (degraded: something could not be given up, or the filter of system calls denied one; disabled: no filter is wanted).
     components: BTreeMap<&'static str, Fitness>,
+    /// Whether what is kept on disk is kept as it should be. `degraded` is told while the daemon goes on recording.
+    durability: Fitness,
+    /// The parts that are degraded, and why: `reports`, `window`.
+    durability_degraded: BTreeMap<String, String>,
     /// Records in the window.
     buffer_entries: u64,
     /// Share of the window's memory in use, 0 to 1.
@@ -87,6 +94,8 @@ pub async fn health(State(api): State<Api>) -> (StatusCode, Json<HealthAnswer>) 
     let (now, status) = (clock::boot_now(), api.recorder.status());
     let components = components(&api, &status, now);
     let overall = overall(&components);
+    let degraded = api.durability.degraded().into_iter();
+    let degraded = degraded.map(|part| (part.part, part.why)).collect();
     let code = match overall {
         Fitness::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
@@ -100,6 +109,8 @@ pub async fn health(State(api): State<Api>) -> (StatusCode, Json<HealthAnswer>) 
         uptime: go_duration(uptime),
         uptime_seconds: uptime.as_secs(),
         components,
+        durability: durability(&api),
+        durability_degraded: degraded,
         buffer_entries: status.window.decisive.records + status.window.bulk.records,
         buffer_utilization: utilization(&status),
     };
@@ -145,8 +156,16 @@ fn components(api: &Api, status: &Status, now: BootTime) -> BTreeMap<&'static st
                 Fitness::Healthy
             },
         ),
+        (DURABILITY, durability(api)),
     ];
     parts.into_iter().chain(privileges).collect()
+}
+
+fn durability(api: &Api) -> Fitness {
+    match api.durability.degraded().is_empty() {
+        true => Fitness::Healthy,
+        false => Fitness::Degraded,
+    }
 }
 
 /// Recording happens while the recorder lives and the kernel or the samplers feed it.

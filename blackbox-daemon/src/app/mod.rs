@@ -22,6 +22,7 @@ use self::sources::Sources;
 use crate::clock::{self, WallOffset};
 use crate::config::Config;
 use crate::destinations::{Destinations, kubernetes};
+use crate::durability::Durability;
 use crate::metrics::Metrics;
 use crate::privileges::seccomp::{Role, denied};
 use crate::privileges::standing::{Hands, NotAllowed, Standing};
@@ -103,7 +104,9 @@ impl App {
             privileges,
         } = self;
         let mut ends = Ends::new().context("cannot wait for signals")?;
-        let destinations = Destinations::start(config.destinations.clone(), &config.formats)?;
+        let durability = Durability::default();
+        let (configs, formats) = (config.destinations.clone(), &config.formats);
+        let destinations = Destinations::start(configs, formats, &durability)?;
         let (feed, intake) = feed::feed();
         let feed = feed.redacting(config.redactor.clone());
         let node = recording::node(&config);
@@ -116,6 +119,7 @@ impl App {
             config: &config,
             hierarchies: &hierarchies,
             destinations: &destinations,
+            durability: &durability,
             metrics: &metrics,
             node: &node,
             privileges: &privileges,
@@ -125,6 +129,7 @@ impl App {
         let recording = Recording::start(&parts, intake, sources.hands.clone(), kept);
         metrics.read_recorder(recording.handle.clone());
         metrics.read_destinations(destinations.clone());
+        metrics.read_durability(durability.clone());
         let serving = Serving::default();
         serving.start(&parts, &recording, &feed)?;
         tracing::info!(

@@ -11,6 +11,7 @@ use super::former::{Kept, boot_text, keeper, wall_now};
 use crate::clock::{self, WallOffset};
 use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
+use crate::durability::Durability;
 use crate::evidence::{self, Finder};
 use crate::metrics::Metrics;
 use crate::privileges::State;
@@ -39,6 +40,7 @@ pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
     pub(super) hierarchies: &'a Result<Hierarchies, String>,
     pub(super) destinations: &'a Destinations,
+    pub(super) durability: &'a Durability,
     pub(super) metrics: &'a Metrics,
     pub(super) node: &'a NodeInfo,
     pub(super) privileges: &'a State,
@@ -55,6 +57,7 @@ impl Recording {
             config,
             hierarchies,
             destinations,
+            durability,
             metrics,
             node,
             ..
@@ -113,6 +116,7 @@ impl Recording {
                 finder: Some(finder(config)),
                 options: config.options,
                 journal: kept.journal,
+                durability: durability.clone(),
             },
         ));
         tasks.close();

@@ -58,6 +58,7 @@ impl Serving {
                 recorder: recording.handle.clone(),
                 sidecars: Sidecars::new(sidecars, feed.clone()),
                 destinations: parts.destinations.clone(),
+                durability: parts.durability.clone(),
                 metrics: parts.metrics.clone(),
                 archive: parts
                     .destinations

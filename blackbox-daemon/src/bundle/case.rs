@@ -17,7 +17,7 @@ use crate::incident::ends::PastEnd;
 use crate::record::{BootTime, CgroupId, SourceState};
 use crate::report::case::Case;
 use crate::report::ledger::Ledger;
-use crate::report::{LogTail, NodeInfo, Stack};
+use crate::report::{DegradedPart, LogTail, NodeInfo, Stack};
 use crate::starts::Comparison;
 use crate::window::{ByClass, Sealed, Slice};
 
@@ -35,6 +35,13 @@ pub(super) struct Kept {
     ends: Vec<PastEnd>,
     start: Option<Comparison>,
     slice: Bounds,
+}
+
+/// What the node had, and how its disk fared; each in a file of its own.
+pub(super) struct Evidence {
+    pub(super) log: Option<Result<LogTail, String>>,
+    pub(super) stack: Option<Stack>,
+    pub(super) durability: Vec<DegradedPart>,
 }
 
 /// The parts of a slice that are not records; see [`Slice`].
@@ -94,13 +101,7 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<Kept> {
 
 impl Kept {
     /// The case, with its records and what the node had.
-    pub(super) fn with(
-        self,
-        decisive: Vec<Sealed>,
-        bulk: Vec<Sealed>,
-        log: Option<Result<LogTail, String>>,
-        stack: Option<Stack>,
-    ) -> Case {
+    pub(super) fn with(self, decisive: Vec<Sealed>, bulk: Vec<Sealed>, evidence: Evidence) -> Case {
         Case {
             incident: self.incident,
             slice: Slice {
@@ -129,8 +130,9 @@ impl Kept {
             window: self.window,
             ends: self.ends,
             start: self.start,
-            log,
-            stack,
+            log: evidence.log,
+            stack: evidence.stack,
+            durability: evidence.durability,
         }
     }
 }

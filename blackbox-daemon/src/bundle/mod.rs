@@ -9,6 +9,7 @@
 //! | `case.postcard` | the incident, names, counts and times (`case`) |
 //! | `records/decisive.postcard`, `records/bulk.postcard` | the window's records (`records`) |
 //! | `evidence/log.json`, `evidence/stack.json` | what the node had: log lines, the stack with names |
+//! | `evidence/durability.json` | which parts of what is kept on disk were degraded, if any |
 //!
 //! Failed calls of containers that play no part are left out: a report says nothing of them, and they are other people's.
 //! Reading fails closed: an entry that is missing, unknown, twice there, too large or not what the manifest says is an error,
@@ -46,6 +47,7 @@ const DECISIVE: &str = "records/decisive.postcard";
 const BULK: &str = "records/bulk.postcard";
 const LOG: &str = "evidence/log.json";
 const STACK: &str = "evidence/stack.json";
+const DURABILITY: &str = "evidence/durability.json";
 
 /// A tar archive is made of blocks of this size, bytes, and ends with two empty ones (POSIX, pax, "ustar Interchange Format").
 const BLOCK: usize = 512;
@@ -87,6 +89,7 @@ enum Part {
     Records(LaneName),
     Log,
     Stack,
+    Durability,
 }
 
 impl Part {
@@ -97,6 +100,9 @@ impl Part {
         parts.extend(lanes);
         parts.extend(case.log.as_ref().map(|_| Self::Log));
         parts.extend(case.stack.as_ref().map(|_| Self::Stack));
+        if !case.durability.is_empty() {
+            parts.push(Self::Durability);
+        }
         parts
     }
 
@@ -108,6 +114,7 @@ impl Part {
             Self::Records(LaneName::Bulk) => BULK,
             Self::Log => LOG,
             Self::Stack => STACK,
+            Self::Durability => DURABILITY,
         }
     }
 
@@ -119,6 +126,7 @@ impl Part {
             Self::Records(lane) => records::write(case, report, *lane, out),
             Self::Log => Ok(serde_json::to_writer(out, &case.log)?),
             Self::Stack => Ok(serde_json::to_writer(out, &case.stack)?),
+            Self::Durability => Ok(serde_json::to_writer(out, &case.durability)?),
         }
     }
 }

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use super::{BULK, CASE, DECISIVE, LOG, MANIFEST, Manifest, REPORT, SCHEMA, STACK, case, records};
+use serde::de::DeserializeOwned;
+
+use super::{
+    BULK, CASE, DECISIVE, DURABILITY, LOG, MANIFEST, Manifest, REPORT, SCHEMA, STACK, case, records,
+};
 use crate::report::Report;
 use crate::report::case::Case;
 
 /// Most bytes of an entry: twice the largest window, and more than any report.
 const MAX_ENTRY: u64 = 256 << 20;
 /// Entries that may be there.
-const KNOWN: [&str; 7] = [MANIFEST, REPORT, CASE, DECISIVE, BULK, LOG, STACK];
+const KNOWN: [&str; 8] = [
+    MANIFEST, REPORT, CASE, DECISIVE, BULK, LOG, STACK, DURABILITY,
+];
 /// Entries that must be there.
 const NEEDED: [&str; 5] = [MANIFEST, REPORT, CASE, DECISIVE, BULK];
 
@@ -100,23 +106,22 @@ impl Bundle {
     /// # Errors
     /// Its parts are none of this version.
     pub fn case(&self) -> Result<Case, Error> {
-        let json = |name| {
-            let bytes = self.entries.get(name);
-            bytes.map(|bytes| (name, bytes.as_slice()))
+        let evidence = case::Evidence {
+            log: self.json(LOG)?,
+            stack: self.json(STACK)?,
+            durability: self.json(DURABILITY)?.unwrap_or_default(),
         };
-        let log = json(LOG)
-            .map(|(name, bytes)| {
-                serde_json::from_slice(bytes).map_err(|error| content(name, error.into()))
-            })
-            .transpose()?;
-        let stack = json(STACK)
-            .map(|(name, bytes)| {
-                serde_json::from_slice(bytes).map_err(|error| content(name, error.into()))
-            })
-            .transpose()?;
         let kept = case::read(self.entry(CASE)).map_err(|error| content(CASE, error))?;
         let lane = |name| records::read(self.entry(name)).map_err(|error| content(name, error));
-        Ok(kept.with(lane(DECISIVE)?, lane(BULK)?, log, stack))
+        Ok(kept.with(lane(DECISIVE)?, lane(BULK)?, evidence))
+    }
+
+    /// What an entry that may be absent says.
+    fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, Error> {
+        let parse = |bytes: &Vec<u8>| {
+            serde_json::from_slice(bytes).map_err(|error| content(name, error.into()))
+        };
+        self.entries.get(name).map(parse).transpose()
     }
 
     fn entry(&self, name: &str) -> &[u8] {

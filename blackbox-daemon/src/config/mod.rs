@@ -274,6 +274,7 @@ fn destinations(settings: &Settings) -> Result<Vec<DestinationConfig>, Error> {
             file.max_files = output.output_max_files as usize;
             file.max_bytes = output.output_max_bytes;
             file.bundles = output.output_bundles;
+            file.reserve = output.output_reserve_bytes;
         }
         let name = destination.name();
         let new = !names.contains(&name);

@@ -117,6 +117,15 @@ pub fn journal_bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "allowed: 4MiB to 4GiB, a multiple of 4KiB".to_owned())
 }
 
+/// Disk for reports when there is no other: none, or whole blocks for at least one brief.
+pub fn reserve_bytes(text: &str) -> Result<u64, String> {
+    match byte_size(text)? {
+        0 => Ok(0),
+        size if (64 << 10..=16 << 20).contains(&size) => Ok(size.next_multiple_of(4096)),
+        _ => Err("allowed: 64KiB to 16MiB, or 0 for none".to_owned()),
+    }
+}
+
 /// The size of a ring: the kernel wants a power of two of at least a page.
 pub fn ring_bytes(text: &str) -> Result<u32, String> {
     const ALLOWED: &str = "allowed: a power of two from 64KiB to 1GiB, such as 16MiB";
@@ -282,6 +291,9 @@ mod tests {
         assert_eq!(byte_size("32MiB"), Ok(32 << 20));
         assert_eq!(byte_size("1048576"), Ok(1 << 20));
         assert!(byte_size("32MB").is_err());
+        assert_eq!(reserve_bytes("0"), Ok(0));
+        assert_eq!(reserve_bytes("65537"), Ok(68 << 10));
+        assert!(reserve_bytes("63KiB").is_err() && reserve_bytes("17MiB").is_err());
         assert!(ring_bytes("12MiB").is_err());
         assert_eq!(ring_bytes("16MiB"), Ok(16 << 20));
     }

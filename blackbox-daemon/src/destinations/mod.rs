@@ -3,12 +3,13 @@
 //! Takes reports, and writes their documents to files, stdout or a web server, each in the formats it takes and as fast as
 //! it can: a document's bytes are made by its destination, while it writes. A report never waits here: a document that finds
 //! a queue full, or no room ([`ROOM`]), is counted, logged and dropped for that destination alone. A failing write is
-//! counted and never ends its task. For each destination
+//! counted and never ends its task; what a directory cannot take now waits for it (`file`). For each destination
 //! `sent = written + failed + dropped + waiting`, exactly, whenever nothing is changing hands.
 
 mod document;
 pub mod file;
 pub mod http;
+mod inbox;
 pub mod kubernetes;
 mod room;
 mod state;
@@ -25,10 +26,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use crate::clock;
+use crate::durability::Durability;
 use crate::report::format::Format;
 pub use document::{Document, Dossier};
 pub use file::archive::{self, Archive};
+use inbox::Inbox;
 pub use room::ROOM;
 use room::{Room, Taken};
 pub use state::DestinationState;
@@ -168,19 +170,23 @@ struct Lane {
 }
 
 impl Destinations {
-    /// Proves each destination usable and starts its task. Each takes `formats`, and a directory JSON besides. Needs a tokio runtime around it and, for a web
+    /// Proves each destination usable and starts its task; directories tell `durability` how they fare. Each takes `formats`, and a directory JSON besides. Needs a tokio runtime around it and, for a web
     /// server, a default rustls provider.
     ///
     /// # Errors
     /// A directory can't be written, or a client can't be made; the error says what to do.
-    pub fn start(configs: Vec<DestinationConfig>, formats: &[Format]) -> Result<Self, Error> {
+    pub fn start(
+        configs: Vec<DestinationConfig>,
+        formats: &[Format],
+        durability: &Durability,
+    ) -> Result<Self, Error> {
         let archive = configs.iter().find_map(|config| match config {
             DestinationConfig::File(config) => Some(Archive::new(config.directory.clone())),
             DestinationConfig::Stdout | DestinationConfig::Http(_) => None,
         });
         let open = |config: DestinationConfig| {
             let (name, takes) = (config.name(), config.takes(formats));
-            Ok((name, takes, Target::open(config)?))
+            Ok((name, takes, Target::open(config, durability)?))
         };
         let targets = configs.into_iter().map(open);
         let targets = targets.collect::<Result<Vec<_>, Error>>()?;
@@ -189,7 +195,12 @@ impl Destinations {
             let (queue, documents) = mpsc::channel(QUEUE);
             let state = Arc::new(State::new(name));
             let span = tracing::info_span!("destination", name = %state.name());
-            let work = work(target, documents, Arc::clone(&state), closing.clone());
+            let inbox = Inbox {
+                queue: documents,
+                state: Arc::clone(&state),
+                closing: closing.clone(),
+            };
+            let work = target.work(inbox);
             let task = tasks.spawn(work.instrument(span)).abort_handle();
             Lane {
                 kinds,
@@ -279,28 +290,6 @@ impl Lane {
         let (destination, dropped) = (self.state.name(), self.state.dropped());
         tracing::warn!(destination, ?incident, kind, dropped, why, "report dropped");
     }
-}
-
-/// One destination's task: writes until its queue is closed and empty.
-async fn work(
-    target: Target,
-    mut queue: mpsc::Receiver<(Document, Taken)>,
-    state: Arc<State>,
-    closing: CancellationToken,
-) {
-    while let Some(Some((document, _room))) = closing.run_until_cancelled(queue.recv()).await {
-        write(&target, &document, &state).await;
-    }
-    queue.close();
-    while let Some((document, _room)) = queue.recv().await {
-        write(&target, &document, &state).await;
-    }
-}
-
-async fn write(target: &Target, document: &Document, state: &State) {
-    let started = clock::boot_now();
-    let result = target.write(document).await;
-    state.note(result, clock::boot_now().since(started));
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub struct DestinationState {
     pub dropped: u64,
     /// Documents in its queue, and the one being written.
     pub waiting: u64,
+    /// Attempts at documents that did not succeed, and were or are made again.
+    pub retried: u64,
     /// Time spent on the documents it wrote or tried to.
     pub took: Duration,
     /// What is wrong with it; `None` once a write has succeeded without trouble.
@@ -32,6 +34,7 @@ pub(super) struct State {
     written: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    retried: AtomicU64,
     /// Nanoseconds.
     took: AtomicU64,
     /// Locked only to copy the text; never across a write.
@@ -46,6 +49,7 @@ impl State {
             written: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
             took: AtomicU64::new(0),
             error: Mutex::new(None),
         }
@@ -66,17 +70,37 @@ impl State {
         self.dropped.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Counts one write and the time it took; logs when what is wrong has changed.
+    /// Counts one document that is done with, and the time it took.
     pub(super) fn note(&self, result: Result<Written, Error>, took: Duration) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.took.fetch_add(took, Ordering::Relaxed);
+        self.add(took);
         let (count, error) = match result {
             Ok(written) => (&self.written, written.trouble),
             Err(error) => (&self.failed, Some(error)),
         };
         count.fetch_add(1, Ordering::Relaxed);
-        let now = error.map(in_full);
+        self.tell(error.map(in_full));
+    }
+
+    /// Counts an attempt at a document that goes on waiting.
+    pub(super) fn waits(&self, error: Error, took: Duration) {
+        self.add(took);
+        self.retried.fetch_add(1, Ordering::Relaxed);
+        self.tell(Some(in_full(error)));
+    }
+
+    /// All that waited is written.
+    pub(super) fn healed(&self) {
+        self.tell(None);
+    }
+
+    fn add(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.took.fetch_add(took, Ordering::Relaxed);
+    }
+
+    /// Says what is wrong now; logs when that has changed.
+    fn tell(&self, now: Option<String>) {
         let before = self.replace_error(now.clone());
         match now {
             Some(error) if before.as_ref() != Some(&error) => {
@@ -101,6 +125,7 @@ impl State {
             written: self.written.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
+            retried: self.retried.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
             took: Duration::from_nanos(self.took.load(Ordering::Relaxed)),
             last_error: error.clone(),

@@ -10,6 +10,7 @@ use super::{
     file, http,
 };
 use crate::bundle::tests::case;
+use crate::durability::Durability;
 use crate::report::format::tests::sample_report;
 use crate::report::format::{Format, Options};
 
@@ -47,6 +48,7 @@ pub(super) fn made(document: &Document) -> Vec<u8> {
 fn files(directory: &Path) -> DestinationConfig {
     DestinationConfig::File(file::Config {
         bundles: false,
+        reserve: 0,
         ..file::Config::new(directory.to_owned())
     })
 }
@@ -91,7 +93,8 @@ async fn a_directory_has_json_whatever_the_others_get() {
     let (url, _) = serve(vec![Answer::Hang]).await;
     let files = DestinationConfig::File(file::Config::new(directory.path().to_owned()));
     let configs = vec![post(&url, PATIENCE), files];
-    let destinations = Destinations::start(configs, &[Format::Csv]).unwrap();
+    let destinations =
+        Destinations::start(configs, &[Format::Csv], &Durability::default()).unwrap();
     assert!(destinations.archive().is_some());
     destinations.tell(dossier("one"));
     until(&destinations, 1, |file| file.written == 3).await;
@@ -104,7 +107,7 @@ async fn a_directory_has_json_whatever_the_others_get() {
     let formats = [Format::Csv];
     let stdout = DestinationConfig::Stdout;
     assert_eq!(stdout.takes(&formats), [Kind::Report(Format::Csv)]);
-    let stdout = Destinations::start(vec![stdout], &formats).unwrap();
+    let stdout = Destinations::start(vec![stdout], &formats, &Durability::default()).unwrap();
     assert!(stdout.archive().is_none());
 }
 
@@ -113,7 +116,12 @@ async fn a_full_queue_is_counted_exactly_and_hurts_nobody_else() {
     let directory = tempfile::tempdir().unwrap();
     let (url, _) = serve(vec![Answer::Hang]).await;
     let http = post(&url, PATIENCE);
-    let destinations = Destinations::start(vec![http, files(directory.path())], &JSON).unwrap();
+    let destinations = Destinations::start(
+        vec![http, files(directory.path())],
+        &JSON,
+        &Durability::default(),
+    )
+    .unwrap();
 
     destinations.tell(dossier("first"));
     // The task takes the first one in hand and hangs; the file's writes it.
@@ -142,7 +150,12 @@ async fn a_server_that_hangs_stops_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let (url, _) = serve(vec![Answer::Hang]).await;
     let http = post(&url, Duration::from_millis(200));
-    let destinations = Destinations::start(vec![http, files(directory.path())], &JSON).unwrap();
+    let destinations = Destinations::start(
+        vec![http, files(directory.path())],
+        &JSON,
+        &Durability::default(),
+    )
+    .unwrap();
     for number in 0..5 {
         destinations.tell(dossier(&format!("n{number}")));
     }
@@ -159,7 +172,8 @@ async fn a_server_that_hangs_stops_no_file() {
 #[tokio::test]
 async fn a_drain_writes_what_is_queued_and_refuses_more() {
     let directory = tempfile::tempdir().unwrap();
-    let destinations = Destinations::start(vec![files(directory.path())], &JSON).unwrap();
+    let destinations =
+        Destinations::start(vec![files(directory.path())], &JSON, &Durability::default()).unwrap();
     let late = destinations.clone();
     for number in 0..QUEUE {
         destinations.tell(dossier(&format!("n{number}")));
@@ -176,25 +190,56 @@ async fn a_drain_writes_what_is_queued_and_refuses_more() {
 }
 
 #[tokio::test]
-async fn a_directory_that_breaks_is_counted_and_heals() {
+async fn what_a_directory_cannot_take_waits_until_it_heals() {
     let root = tempfile::tempdir().unwrap();
-    let directory = root.path().join("reports");
-    let destinations = Destinations::start(vec![files(&directory)], &JSON).unwrap();
+    let (directory, elsewhere) = (root.path().join("reports"), root.path().join("other"));
+    let durability = Durability::default();
+    let configs = vec![files(&directory), files(&elsewhere)];
+    let destinations = Destinations::start(configs, &JSON, &durability).unwrap();
     std::fs::remove_dir(&directory).unwrap();
     std::fs::write(&directory, "in the way").unwrap();
 
     destinations.tell(dossier("one"));
     destinations.tell(dossier("two"));
-    let state = until(&destinations, 0, |state| state.failed == 2).await;
+    until(&destinations, 1, |state| state.written == 2).await;
+    let state = until(&destinations, 0, |state| state.retried >= 2).await;
+    assert_eq!((state.waiting, state.failed), (2, 0));
     let error = state.last_error.unwrap();
     assert!(error.starts_with("cannot write a report in "), "{error}");
     assert!(error.contains("reports: "), "{error}");
+    let degraded = durability.degraded();
+    assert_eq!(degraded.len(), 1, "{degraded:?}");
+    assert_eq!(degraded[0].part, "reports");
+    assert!(!degraded[0].why.contains('/'), "{degraded:?}");
 
     std::fs::remove_file(&directory).unwrap();
+    let state = until(&destinations, 0, |state| state.written == 2).await;
+    assert_eq!((state.waiting, state.failed), (0, 0));
+    until(&destinations, 0, |state| state.last_error.is_none()).await;
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
     destinations.tell(dossier("three"));
-    let state = until(&destinations, 0, |state| state.written == 1).await;
-    assert_eq!((state.failed, state.last_error), (2, None));
-    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+    until(&destinations, 0, |state| state.written == 3).await;
+}
+
+#[tokio::test]
+async fn what_never_heals_has_failed_at_the_end() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("reports");
+    let durability = Durability::default();
+    let destinations = Destinations::start(vec![files(&directory)], &JSON, &durability).unwrap();
+    std::fs::remove_dir(&directory).unwrap();
+    std::fs::write(&directory, "in the way").unwrap();
+    for number in 0..3 * QUEUE {
+        destinations.tell(dossier(&format!("n{number}")));
+        tokio::task::yield_now().await;
+    }
+    let states = destinations.clone();
+    let left = destinations.drain(PATIENCE).await;
+    assert_eq!(left[0].documents, 0);
+    let state = states.states().swap_remove(0);
+    assert_eq!(state.written, 0);
+    assert_eq!(state.failed + state.dropped, 3 * QUEUE as u64, "{state:?}");
+    assert!(state.failed >= QUEUE as u64, "{state:?}");
 }
 
 #[tokio::test]
@@ -202,7 +247,7 @@ async fn a_directory_that_cannot_be_used_is_told_at_start() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("file");
     std::fs::write(&path, "").unwrap();
-    let error = Destinations::start(vec![files(&path)], &JSON).unwrap_err();
+    let error = Destinations::start(vec![files(&path)], &JSON, &Durability::default()).unwrap_err();
     let error = super::state::in_full(error);
     assert!(error.contains(path.to_str().unwrap()), "{error}");
     assert!(error.contains("BLACKBOX_OUTPUT_PATH"), "{error}");

@@ -29,6 +29,13 @@ pub(super) fn collect(families: &mut Families, states: &[DestinationState]) {
     for (destination, sum) in &by_name {
         family.add(&[("destination", destination)], number(sum.waiting));
     }
+    let mut family = families.counter(
+        "blackbox_destination_retries_total",
+        "Attempts at documents that did not succeed, and were or are made again.",
+    );
+    for (destination, sum) in &by_name {
+        family.add(&[("destination", destination)], number(sum.retried));
+    }
     let by_kind = sums(states, |state| kind(&state.name));
     let mut family = families.counter(
         "destination_writes_total",
@@ -59,6 +66,7 @@ struct Sum {
     failed: u64,
     dropped: u64,
     waiting: u64,
+    retried: u64,
     took: Duration,
 }
 
@@ -73,6 +81,7 @@ fn sums<'a>(
         sum.failed += state.failed;
         sum.dropped += state.dropped;
         sum.waiting += state.waiting;
+        sum.retried += state.retried;
         sum.took += state.took;
     }
     sums
@@ -99,6 +108,7 @@ mod tests {
             failed: 1,
             dropped: 2,
             waiting: 3,
+            retried: 0,
             took: Duration::ZERO,
             last_error: None,
         };

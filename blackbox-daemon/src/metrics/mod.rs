@@ -7,6 +7,7 @@
 
 mod connections;
 mod destinations;
+mod durability;
 mod families;
 mod instruments;
 mod kube;
@@ -37,6 +38,7 @@ pub use self::timed::Timed;
 use crate::api::server::Connections;
 use crate::clock::{self, WallOffset};
 use crate::destinations::Destinations;
+use crate::durability::Durability;
 use crate::privileges::State;
 use crate::recorder::status::Handle;
 use crate::redact::Redactor;
@@ -67,6 +69,7 @@ struct Inner {
     connections: OnceLock<Arc<Connections>>,
     kube: OnceLock<Counts>,
     redactor: OnceLock<Redactor>,
+    durability: OnceLock<Durability>,
     privileges: OnceLock<State>,
 }
 
@@ -88,6 +91,7 @@ impl Metrics {
             connections: OnceLock::new(),
             kube: OnceLock::new(),
             redactor: OnceLock::new(),
+            durability: OnceLock::new(),
             privileges: OnceLock::new(),
         })))
     }
@@ -128,6 +132,11 @@ impl Metrics {
         self.0.privileges.get_or_init(|| state);
     }
 
+    /// Shows how what is kept on disk fares. The first one given counts.
+    pub fn read_durability(&self, durability: Durability) {
+        self.0.durability.get_or_init(|| durability);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -156,6 +165,9 @@ impl Metrics {
         }
         if let Some(state) = inner.privileges.get() {
             privileges::collect(&mut families, state);
+        }
+        if let Some(durability) = inner.durability.get() {
+            durability::collect(&mut families, &durability.read());
         }
         if let Some(programs) = inner.programs.get() {
             programs::collect(&mut families, inner.process.root(), programs);

@@ -287,6 +287,7 @@ impl Core {
             ends: uid.map(|uid| self.ends.of(uid)).unwrap_or_default(),
             log: None,
             stack: None,
+            durability: Vec::new(),
             slice,
             names: self.identities.names().clone(),
             ledger,

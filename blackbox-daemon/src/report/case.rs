@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ledger::Ledger;
-use super::{LogTail, NodeInfo, Stack};
+use super::{DegradedPart, LogTail, NodeInfo, Stack};
 use crate::clock::WallOffset;
 use crate::identity::Names;
 use crate::incident::Incident;
@@ -31,6 +31,8 @@ pub struct Case {
     pub start: Option<Comparison>,
     /// The log of the instance that ended, or why it cannot be had. `None`: nobody looked.
     pub log: Option<Result<LogTail, String>>,
+    /// Parts of what is kept on disk that were degraded when the report was made.
+    pub durability: Vec<DegradedPart>,
     /// The stack of the thread that faulted, with names. `None`: there is none, or nobody looked.
     pub stack: Option<Stack>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::cast::Cast;
-use super::{Completeness, GapCount, SourceLine, hidden};
+use super::{Completeness, DegradedPart, GapCount, SourceLine, hidden};
 use crate::record::{
     BootTime, Class, Event, Health, LifeEnd, LossCause, Record, RecordId, SourceName,
     is_counted_by_cgroup,
@@ -100,6 +100,7 @@ pub(super) fn state(
         gaps,
         secrets_hidden: hidden::count(case, decisive, cast),
         sources,
+        durability: case.durability.clone(),
         notes: notes(case, unread, cast)
             .into_iter()
             .chain(decisive.iter().filter_map(|(_, record)| absence(record)))
@@ -239,6 +240,12 @@ fn notes(case: &Case, unread: &Unread, cast: &Cast) -> Vec<String> {
     if evicted > 0 {
         notes.push(format!(
             "{evicted} records were evicted by a byte cap before their time"
+        ));
+    }
+    for DegradedPart { part, why } in &case.durability {
+        let (part, why) = (words::printable(part), words::printable(why));
+        notes.push(format!(
+            "when this report was made, what is kept on disk was degraded: {part}: {why}"
         ));
     }
     let broken = unread.decisive + unread.bulk;

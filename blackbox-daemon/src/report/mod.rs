@@ -213,6 +213,9 @@ pub struct Completeness {
     #[serde(default)]
     pub secrets_hidden: u64,
     pub sources: Vec<SourceLine>,
+    /// Parts of what is kept on disk that were degraded when the report was made: it, or others, may be missing there.
+    #[serde(default)]
+    pub durability: Vec<DegradedPart>,
     /// Anything else a reader must know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -247,6 +250,14 @@ pub struct SourceLine {
     pub source: SourceName,
     #[serde(flatten)]
     pub health: Health,
+}
+
+/// A part of what is kept on disk that keeps less than it should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DegradedPart {
+    /// `reports`, or `window`.
+    pub part: String,
+    pub why: String,
 }
 
 /// The machine.

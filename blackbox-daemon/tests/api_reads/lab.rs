@@ -13,6 +13,7 @@ use blackbox_daemon::api::views::Views;
 use blackbox_daemon::api::{self, Api, ApiError};
 use blackbox_daemon::clock::{self, WallOffset};
 use blackbox_daemon::destinations::{DestinationConfig, DestinationState};
+use blackbox_daemon::durability::Durability;
 use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::record::{
     BootTime, CgroupId, Class, Event, LaneName, PodName, Record, Reported, Severity, Subject,
@@ -82,6 +83,7 @@ impl Lab {
             archive: daemon.destinations.archive(),
             views: Views::default(),
             destinations: daemon.destinations.clone(),
+            durability: Durability::default(),
             metrics: Metrics::new(NodeInfo::default(), Path::new("/proc")).expect("metrics"),
             body: Bodies::default(),
             started: clock::boot_now(),

@@ -15,6 +15,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use blackbox_daemon::clock;
 use blackbox_daemon::destinations::Destinations;
+use blackbox_daemon::durability::Durability;
 use blackbox_daemon::metrics::{Metrics, observe};
 use blackbox_daemon::privileges::ids::{Ids, RunAs};
 use blackbox_daemon::privileges::standing::Standing;
@@ -57,7 +58,8 @@ impl Stage {
         let metrics = Metrics::new(node, &proc_root(root.path())).expect("metrics");
         let formats = [Format::Default, Format::Json];
         let folder = vec![directory(&root.path().join("reports"))];
-        let destinations = Destinations::start(folder, &formats).expect("a folder");
+        let destinations =
+            Destinations::start(folder, &formats, &Durability::default()).expect("a folder");
         let (feed, intake) = feed::feed();
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let recorder = Recorder::new(Core::new(recorder_config(), cgroups()), intake, cases);

@@ -8,6 +8,7 @@ use blackbox_daemon::clock;
 use blackbox_daemon::destinations::{
     DestinationConfig, DestinationState, Destinations, Unwritten, file, http,
 };
+use blackbox_daemon::durability::Durability;
 use blackbox_daemon::record::{
     Event, Exit, Health, LaneName, Process, Record, SourceName, Subject,
 };
@@ -43,7 +44,7 @@ impl Daemon {
         // An error says that another test of this process was first.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let formats = [Format::Default, Format::Json];
-        let started = Destinations::start(destinations, &formats);
+        let started = Destinations::start(destinations, &formats, &Durability::default());
         let destinations = started.expect("usable destinations");
         let (feed, intake) = feed::feed();
         let core = Core::new(config, cgroups());
@@ -117,6 +118,7 @@ pub(crate) fn now(process: Process, event: Event) -> Record {
 pub(crate) fn directory(path: &Path) -> DestinationConfig {
     DestinationConfig::File(file::Config {
         bundles: false,
+        reserve: 0,
         ..file::Config::new(path.to_owned())
     })
 }

@@ -46,6 +46,12 @@ pub struct Output {
         value_parser = values::window_bytes
     )]
     pub output_max_bytes: u64,
+    /// Bytes that each directory keeps ready for reports that find the disk full: 64KiB to 16MiB, or 0 for none.
+    #[arg(
+        long, env = "BLACKBOX_OUTPUT_RESERVE_BYTES", default_value = "1MiB",
+        value_parser = values::reserve_bytes
+    )]
+    pub output_reserve_bytes: u64,
     /// Beside each report in a directory, its bundle: everything it was made from, to be replayed later.
     #[arg(
         long, env = "BLACKBOX_OUTPUT_BUNDLES", default_value = "true", value_parser = values::go_bool,

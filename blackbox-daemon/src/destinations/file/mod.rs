@@ -1,32 +1,37 @@
-//! The file destination: one file for each document, whole or not there at all.
+//! The file destination: one file for each document, whole or not there at all; and what becomes of a document while the
+//! disk is full or broken.
 //!
-//! Makes `<YYYYMMDDTHHMMSS.mmmZ>_<incident>.<ext>` in one directory: a temporary file beside it, written as the document is made, fsync, rename,
-//! fsync of the directory (138 of 138 files whole after power cuts; without fsync 8 of 145). It never writes
-//! through a link somebody planted, and never over a report that is there. After each write the oldest reports
-//! go until count and bytes fit; see `retention`.
+//! Makes `<YYYYMMDDTHHMMSS.mmmZ>_<incident>.<ext>` in one directory. `place` makes a file, `retention` removes the oldest
+//! until count and bytes fit, `reserve` keeps reports that a full disk does not take, `keeper` is all that one task
+//! does on the disk, `probe` how it knows that something is wrong before a report is lost, and `desk` is that task.
 
 pub mod archive;
+mod backoff;
+mod desk;
+mod directory;
+mod keeper;
 mod name;
+mod place;
+mod probe;
+mod reserve;
 mod retention;
 
-use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, open, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 
-use crate::destinations::Document;
+pub(super) use desk::Desk;
+pub use reserve::BYTES as RESERVE_BYTES;
+pub use retention::FLOOR;
 
 /// Report files kept, unless configured: at two formats and a bundle, some 300 incidents.
 pub const MAX_FILES: usize = 1000;
 /// Bytes of report files kept, unless configured.
 pub const MAX_BYTES: u64 = 512 * 1024 * 1024;
-/// Names tried before one counts as taken for good.
-const TRIES: u32 = 100;
+/// A file that is written to see whether one can be.
+const PROBE: &str = "probe";
 
 /// Where to keep files, and how much of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +43,12 @@ pub struct Config {
     pub max_bytes: u64,
     /// Whether each report has its bundle beside it.
     pub bundles: bool,
+    /// Bytes kept ready for reports that find the disk full; 0 for none.
+    pub reserve: u64,
 }
 
 impl Config {
-    /// Files in `directory`, at most [`MAX_FILES`] and [`MAX_BYTES`].
+    /// Files in `directory`, at most [`MAX_FILES`] and [`MAX_BYTES`], and a reserve of [`RESERVE_BYTES`].
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
         Self {
@@ -49,6 +56,7 @@ impl Config {
             max_files: MAX_FILES,
             max_bytes: MAX_BYTES,
             bundles: true,
+            reserve: RESERVE_BYTES,
         }
     }
 }
@@ -82,115 +90,47 @@ pub enum Error {
 /// # Errors
 /// It can't be created or written; the error names it and says what to do.
 pub fn check(directory: &Path) -> Result<(), Error> {
-    let prove = || -> io::Result<()> {
-        let opened = open_directory(directory)?;
-        let (temp, mut file) = create(&opened, "probe")?;
-        let written = file.write_all(b"probe");
-        unlinkat(&opened, &temp, AtFlags::empty())?;
-        written
-    };
-    prove().map_err(|source| Error::Unusable {
-        directory: directory.to_owned(),
-        uid: rustix::process::geteuid().as_raw(),
-        source,
+    match prove(directory) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(unusable(directory, source)),
+    }
+}
+
+/// The path, without links, of a directory that can be used, now or when its disk has healed: a full disk must not keep
+/// the daemon from starting.
+fn usable(directory: &Path) -> Result<PathBuf, Error> {
+    prove(directory).or_else(|source| {
+        let there = directory.canonicalize();
+        match there {
+            Ok(path) if path.is_dir() && is_of_the_disk(&source) => Ok(path),
+            _ => Err(unusable(directory, source)),
+        }
     })
 }
 
-/// A directory proven writable.
-pub(super) struct Directory {
-    config: Arc<Config>,
+/// Whether the disk is to blame, and not who configured the directory.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    let broken = error.raw_os_error() == Some(Errno::IO.raw_os_error());
+    let kind = error.kind() == io::ErrorKind::ReadOnlyFilesystem;
+    broken || kind || directory::is_full(error) || directory::lacks_descriptors(error)
 }
 
-impl Directory {
-    pub(super) fn open(config: Config) -> Result<Self, Error> {
-        check(&config.directory)?;
-        Ok(Self {
-            config: Arc::new(config),
-        })
+/// Creates the directory where it is missing and writes a file in it. Its path without links.
+fn prove(path: &Path) -> io::Result<PathBuf> {
+    let path = directory::settle(path)?;
+    let opened = directory::open_existing(&path)?;
+    let (temp, mut file) = place::create(&opened, PROBE).map_err(place::Fault::error)?;
+    let written = file.write_all(b"probe");
+    unlinkat(&opened, &temp, AtFlags::empty())?;
+    written.map(|()| path)
+}
+
+fn unusable(directory: &Path, source: io::Error) -> Error {
+    Error::Unusable {
+        directory: directory.to_owned(),
+        uid: rustix::process::geteuid().as_raw(),
+        source,
     }
-
-    /// Writes `document`, off the async threads. `Some`: it is written, but retention failed.
-    pub(super) async fn write(&self, document: &Document) -> Result<Option<Error>, Error> {
-        let (config, document) = (Arc::clone(&self.config), document.clone());
-        tokio::task::spawn_blocking(move || write(&config, &document))
-            .await
-            .map_err(Error::Ended)?
-    }
-}
-
-fn write(config: &Config, document: &Document) -> Result<Option<Error>, Error> {
-    let failed = |doing| {
-        move |source| Error::Failed {
-            doing,
-            directory: config.directory.clone(),
-            source,
-        }
-    };
-    let directory = open_directory(&config.directory).map_err(failed("write a report"))?;
-    let name = free_name(&directory, document).map_err(failed("write a report"))?;
-    let make = |file: &File| document.make(file).map(drop);
-    place(&directory, &name, make).map_err(failed("write a report"))?;
-    let kept = retention::apply(&directory, config, &name);
-    Ok(kept.err().map(failed("remove old reports")))
-}
-
-/// Opened anew for each document, so that a directory that was replaced or unmounted heals.
-fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    DirBuilder::new().recursive(true).mode(0o755).create(path)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(open(path, flags, Mode::empty())?)
-}
-
-/// Makes the file `name`, whole or not at all.
-fn place(
-    directory: &OwnedFd,
-    name: &str,
-    write: impl FnOnce(&File) -> io::Result<()>,
-) -> io::Result<()> {
-    let (temp, file) = create(directory, name)?;
-    let placed = fill(&file, write).and_then(|()| Ok(renameat(directory, &temp, directory, name)?));
-    if let Err(error) = placed {
-        if let Err(error) = unlinkat(directory, &temp, AtFlags::empty()) {
-            tracing::debug!(%error, temp, "temporary file left behind");
-        }
-        return Err(error);
-    }
-    Ok(rustix::fs::fsync(directory)?)
-}
-
-/// Two documents of one instant can have names that look alike once cleaned: the later one gets a number.
-/// Only this task writes here, so a name that is free stays free.
-fn free_name(directory: &OwnedFd, document: &Document) -> io::Result<String> {
-    for number in 0..TRIES {
-        let name = name::report(document, number);
-        match statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(name),
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
-        }
-    }
-    Err(Errno::EXIST.into())
-}
-
-/// A new temporary file for `name`: never one that is there, never through a link.
-fn create(directory: &OwnedFd, name: &str) -> io::Result<(String, File)> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    for number in 0..TRIES {
-        let temp = name::temporary(name, number);
-        match openat(directory, &temp, flags, Mode::from_raw_mode(0o644)) {
-            Ok(file) => return Ok((temp, file.into())),
-            Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Errno::EXIST.into())
-}
-
-/// 0644 whatever the umask: those who read reports are rarely the daemon's user.
-fn fill(file: &File, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    fchmod(file, Mode::from_raw_mode(0o644))?;
-    write(file)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::reserve;
 use crate::destinations::{Document, Kind};
 
 /// `YYYYMMDDTHHMMSS.mmmZ`, as strftime and as a shape with a `0` for each digit.
@@ -34,6 +35,21 @@ pub(super) fn temporary(name: &str, number: u32) -> String {
     format!(".{name}.{number}.tmp")
 }
 
+/// The name once more, for a report whose name was taken meanwhile.
+pub(super) fn another(name: &str, number: u32) -> String {
+    let (stem, ext) = (incident(name), &name[incident(name).len()..]);
+    format!("{stem}-{number}{ext}")
+}
+
+/// What the names of all files of one report have in common: all before the ending.
+pub(super) fn incident(name: &str) -> &str {
+    let ending = |kind: Kind| name.strip_suffix(kind.extension())?.strip_suffix('.');
+    Kind::all()
+        .filter_map(ending)
+        .min_by_key(|stem| stem.len())
+        .unwrap_or(name)
+}
+
 /// Whether [`report`] makes such names.
 pub(super) fn is_report(name: &str) -> bool {
     let Some((time, rest)) = name.split_once('_') else {
@@ -46,13 +62,14 @@ pub(super) fn is_report(name: &str) -> bool {
     is_time(time.as_bytes()) && Kind::all().any(|kind| of(kind).is_some())
 }
 
-/// Whether [`temporary`] makes such names for reports.
+/// Whether [`temporary`] makes such names for reports, the reserve or a trial.
 pub(super) fn is_temporary(name: &str) -> bool {
     let inner = name.strip_prefix('.').and_then(|n| n.strip_suffix(".tmp"));
     let Some((report, number)) = inner.and_then(|inner| inner.rsplit_once('.')) else {
         return false;
     };
-    is_report(report) && number.parse::<u32>().is_ok()
+    let ours = is_report(report) || [reserve::NAME, super::PROBE].contains(&report);
+    ours && number.parse::<u32>().is_ok()
 }
 
 fn is_allowed(c: char) -> bool {

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 
-use super::{Config, check, open_directory, place, write};
-use crate::destinations::Document;
+use super::keeper::{Keeper, Outcome};
+use super::place::{Fault, place};
+use super::{Config, FLOOR, check, directory, retention};
 use crate::destinations::tests::{document, dossier, made};
+use crate::destinations::{Document, Kind};
+use crate::record::{BootTime, Severity};
 
 /// The `number`th incident.
 fn numbered(number: i64) -> Document {
@@ -32,8 +35,15 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-fn put(config: &Config, document: &Document) {
-    assert!(write(config, document).unwrap().is_none());
+/// A keeper that has not looked yet, so it has no reserve.
+fn keeper(config: &Config) -> Keeper {
+    let path = directory::settle(&config.directory).unwrap();
+    Keeper::new(config.clone(), path)
+}
+
+pub(super) fn put(config: &Config, document: &Document) {
+    let outcome = keeper(config).write(document, false);
+    assert!(matches!(outcome, Outcome::Written(None)), "{outcome:?}");
 }
 
 #[test]
@@ -109,6 +119,164 @@ fn the_oldest_go_by_bytes_and_the_newest_stays() {
     assert_eq!(names(root.path()), ["20260304T050507.891Z_oom.json"]);
 }
 
+/// The incident of this severity, `number` seconds after the sample's.
+fn severe(severity: Severity, number: i64) -> Document {
+    let mut dossier = dossier(severity.name());
+    dossier.report.incident.severity = severity;
+    dossier.report.incident.timestamp += number.seconds();
+    Document {
+        dossier: Arc::new(dossier),
+        ..document(severity.name())
+    }
+}
+
+#[test]
+fn the_newest_of_the_severe_stay_whatever_comes_later() {
+    let root = tempfile::tempdir().unwrap();
+    let floor = FLOOR as i64;
+    let config = Config {
+        max_files: FLOOR + 4,
+        ..Config::new(root.path().to_owned())
+    };
+    let count = |word: &str| {
+        let all = names(root.path());
+        all.iter().filter(|name| name.contains(word)).count()
+    };
+    (0..floor + 4).for_each(|n| put(&config, &severe(Severity::Critical, n)));
+    assert_eq!(count("critical"), FLOOR + 4);
+    (100..200).for_each(|n| put(&config, &severe(Severity::Low, n)));
+    assert_eq!((count("critical"), count("low")), (FLOOR, 4));
+    assert!(
+        !names(root.path())[0].starts_with("20260304T050607"),
+        "the oldest went"
+    );
+    // A newer one takes the place of the oldest of its kind, and of lesser ones where the floors alone are too much.
+    (200..204).for_each(|n| put(&config, &severe(Severity::Critical, n)));
+    assert_eq!((count("critical"), count("low")), (FLOOR, 4));
+    let less = Config {
+        max_files: FLOOR + 1,
+        ..config
+    };
+    put(&less, &severe(Severity::Critical, 300));
+    assert_eq!((count("critical"), count("low")), (FLOOR, 1));
+}
+
+#[test]
+fn room_is_made_for_the_severe_at_the_cost_of_the_lesser() {
+    let root = tempfile::tempdir().unwrap();
+    let config = Config::new(root.path().to_owned());
+    put(&config, &severe(Severity::Critical, 0));
+    put(&config, &severe(Severity::Low, 1));
+    let directory = directory::open_existing(root.path()).unwrap();
+    assert!(retention::make_room(&directory, Severity::High, 1 << 30).unwrap() > 0);
+    let left = names(root.path());
+    assert!(left.len() == 1 && left[0].contains("critical"), "{left:?}");
+    assert_eq!(
+        retention::make_room(&directory, Severity::High, 1 << 30).unwrap(),
+        0
+    );
+}
+
+#[test]
+fn a_report_in_the_reserve_becomes_its_file() {
+    let root = tempfile::tempdir().unwrap();
+    let config = Config::new(root.path().to_owned());
+    let mut keeper = keeper(&config);
+    keeper.probe(BootTime(1)).unwrap();
+    let full = || std::io::ErrorKind::StorageFull.into();
+    let document = document("oom-1");
+    let outcome = keeper.set_aside(&document, full());
+    assert!(matches!(outcome, Outcome::Reserved(_)), "{outcome:?}");
+    assert_eq!(names(root.path()), [".reserve"]);
+    // Those that come while it waits do not overtake it.
+    let outcome = keeper.take(&numbered(5), false);
+    assert!(matches!(outcome, Outcome::Reserved(_)), "{outcome:?}");
+    let bundle = Document {
+        kind: Kind::Bundle,
+        ..document.clone()
+    };
+    let outcome = keeper.take(&bundle, false);
+    assert!(matches!(outcome, Outcome::Waits(_)), "{outcome:?}");
+
+    // A later daemon finds them, and one that has its file already is not there twice.
+    let path = root.path().join("20260304T050607.891Z_oom-1.json");
+    fs::write(&path, made(&document)).unwrap();
+    drop(keeper);
+    let mut later = self::keeper(&config);
+    later.probe(BootTime(1)).unwrap();
+    assert!(later.holds_some());
+    later.empty_reserve().unwrap();
+    assert!(!later.holds_some());
+    let wanted = [
+        ".reserve",
+        "20260304T050607.891Z_oom-1.json",
+        "20260304T050612.891Z_oom.json",
+    ];
+    assert_eq!(names(root.path()), wanted);
+    assert_eq!(fs::read(&path).unwrap(), made(&document));
+}
+
+#[test]
+fn a_report_too_long_for_the_reserve_leaves_a_brief_there() {
+    let root = tempfile::tempdir().unwrap();
+    let config = Config {
+        reserve: 64 << 10,
+        ..Config::new(root.path().to_owned())
+    };
+    let mut keeper = keeper(&config);
+    keeper.probe(BootTime(1)).unwrap();
+    let mut long = dossier("oom");
+    long.report
+        .incident
+        .context
+        .insert("padding".to_owned(), "x".repeat(64 << 10).into());
+    let long = Document {
+        dossier: Arc::new(long),
+        ..document("oom")
+    };
+    let full = || std::io::ErrorKind::StorageFull.into();
+    for _ in 0..2 {
+        let outcome = keeper.set_aside(&long, full());
+        assert!(matches!(outcome, Outcome::Waits(_)), "{outcome:?}");
+    }
+    keeper.empty_reserve().unwrap();
+    assert_eq!(
+        names(root.path()),
+        [".reserve", "20260304T050607.891Z_oom.brief.md"]
+    );
+}
+
+#[test]
+fn the_probe_says_what_is_wrong_and_mends_what_it_can() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("reports");
+    let mut keeper = keeper(&Config::new(directory.clone()));
+    let mut second = 0;
+    let mut probe = || {
+        second += 1;
+        keeper.probe(BootTime(second * 1_000_000_000))
+    };
+    probe().unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(probe().unwrap_err(), "the directory was removed");
+    assert_eq!(names(&directory), [".reserve"]);
+    probe().unwrap();
+    fs::remove_file(directory.join(".reserve")).unwrap();
+    assert_eq!(probe().unwrap_err(), "the reserve was missing");
+    probe().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    symlink(elsewhere.path(), &directory).unwrap();
+    assert_eq!(
+        probe().unwrap_err(),
+        "something else is in the directory's place"
+    );
+    assert!(names(elsewhere.path()).is_empty());
+    fs::remove_file(&directory).unwrap();
+    probe().unwrap_err();
+    probe().unwrap();
+}
+
 #[test]
 fn only_our_own_files_are_removed() {
     let root = tempfile::tempdir().unwrap();
@@ -173,12 +341,17 @@ fn planted_links_are_not_followed() {
 #[test]
 fn a_failed_write_leaves_nothing_behind() {
     let root = tempfile::tempdir().unwrap();
-    let directory = open_directory(root.path()).unwrap();
+    let directory = directory::open_existing(root.path()).unwrap();
     // The last step fails: a file can't be renamed over a directory.
     fs::create_dir(root.path().join("taken")).unwrap();
-    assert!(place(&directory, "taken", |mut file| file.write_all(b"x")).is_err());
-    let full = |_: &fs::File| Err(std::io::ErrorKind::StorageFull.into());
-    assert!(place(&directory, "new", full).is_err());
+    assert!(place(&directory, "taken", |file| file.write_all(b"x")).is_err());
+    let fault = place(&directory, "new", |_| {
+        Err(std::io::ErrorKind::StorageFull.into())
+    });
+    assert!(
+        matches!(fault, Err(Fault::Document(_))),
+        "the disk said nothing"
+    );
     assert_eq!(names(root.path()), ["taken"]);
 }
 

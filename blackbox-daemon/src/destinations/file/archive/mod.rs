@@ -2,7 +2,7 @@
 //!
 //! Reads the `.json` files whose names are ours, through the opened directory and never through a link; makes
 //! summaries and whole reports. A file never changes once it has its name, so what was read of it is remembered by
-//! that name; what has gone is forgotten. One read at a time, off the async threads. Files that are no reports are
+//! that name; what has gone is forgotten. Reports that a full disk keeps in the reserve are read from there. One read at a time, off the async threads. Files that are no reports are
 //! passed over, and logged once.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open, openat};
 use tokio::sync::Semaphore;
 
-use super::name;
+use super::{name, reserve};
 use crate::report::format::{Format, FormatError, Options};
 use crate::report::{Report, Summary};
 
@@ -200,7 +200,7 @@ impl Shared {
         else {
             return Ok(None);
         };
-        let json = match read(&directory, &name) {
+        let json = match find(&directory, &name) {
             Ok(json) => json,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::File { name, source }),
@@ -221,28 +221,53 @@ impl Shared {
 
 /// The names of the newest JSON reports, newest first. Names start with their time.
 fn newest(directory: &OwnedFd) -> io::Result<Vec<String>> {
+    let is_json =
+        |name: &str| Path::new(name).extension() == Some(Format::Json.extension().as_ref());
     let mut names = Vec::new();
+    let reserved = reserve::reports(directory).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the reserve cannot be read");
+        Vec::new()
+    });
+    names.extend(
+        reserved
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| is_json(name)),
+    );
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().to_str() else {
             continue;
         };
-        let json = Path::new(name).extension() == Some(Format::Json.extension().as_ref());
-        if json && name::is_report(name) {
+        if is_json(name) && name::is_report(name) {
             names.push(name.to_owned());
         }
     }
     names.sort_unstable_by(|one, other| other.cmp(one));
+    // In the reserve still, and a file already.
+    names.dedup();
     names.truncate(MAX_FILES);
     Ok(names)
 }
 
 fn summary(directory: &OwnedFd, name: &str) -> io::Result<Summary> {
-    Ok(Summary::parse(&read(directory, name)?)?)
+    Ok(Summary::parse(&find(directory, name)?)?)
+}
+
+/// The bytes of a report: of its file, or out of the reserve.
+fn find(directory: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
+    match read(directory, name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reserved = reserve::reports(directory)?.into_iter();
+            let mut reserved = reserved.filter(|(other, _)| other == name);
+            reserved.next().map(|(_, body)| body).ok_or(error)
+        }
+        read => read,
+    }
 }
 
 /// The bytes of a regular file that is not too large. Never through a link, and never waiting for a pipe's writer.
-fn read(directory: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
+pub(super) fn read(directory: &OwnedFd, name: &str) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(directory, name, flags, Mode::empty())?;
     let stat = fstat(file.as_fd())?;

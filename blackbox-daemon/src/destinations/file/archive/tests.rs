@@ -8,7 +8,8 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan};
 
 use super::Archive;
-use crate::destinations::file::{Config, write};
+use crate::destinations::file::Config;
+use crate::destinations::file::tests::put as write;
 use crate::destinations::tests::dossier;
 use crate::destinations::{Document, Kind};
 use crate::report::Report;
@@ -30,7 +31,7 @@ fn put(directory: &Path, report: &Report) {
         kind: Kind::Report(Format::Json),
         dossier: Arc::new(dossier),
     };
-    write(&Config::new(directory.to_owned()), &document).unwrap();
+    write(&Config::new(directory.to_owned()), &document);
 }
 
 async fn ids(archive: &Archive) -> Vec<String> {

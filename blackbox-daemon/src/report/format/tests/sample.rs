@@ -307,6 +307,7 @@ fn completeness() -> Completeness {
             count: 2,
         }],
         secrets_hidden: 3,
+        durability: Vec::new(),
         sources: vec![
             SourceLine {
                 source: SourceName::Ebpf,
