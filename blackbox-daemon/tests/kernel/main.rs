@@ -15,6 +15,7 @@ mod server;
 mod attribution;
 mod conservation;
 mod deaths;
+mod disk;
 mod divergence;
 mod faults;
 mod filter;

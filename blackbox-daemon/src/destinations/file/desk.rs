@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Late {
     document: Document,
     _room: Taken,
-    /// Whether room was made for it once already.
+    /// Whether room was looked for once while it waited.
     tried: bool,
 }
 
@@ -109,7 +109,7 @@ impl Desk {
             self.late.push_back(Late {
                 document,
                 _room: room,
-                tried: !behind,
+                tried: false,
             });
         }
     }

@@ -52,11 +52,14 @@ pub(super) fn lacks_descriptors(error: &io::Error) -> bool {
     of(Errno::MFILE) || of(Errno::NFILE)
 }
 
+/// What is said of a disk that is full, or as good as full.
+pub(super) const NO_SPACE: &str = "hardly any space is left";
+
 /// What an error of the disk means, without paths.
 pub(super) fn why(error: &io::Error) -> String {
     use io::ErrorKind;
     let known = match error.kind() {
-        ErrorKind::StorageFull => "no space is left",
+        ErrorKind::StorageFull => NO_SPACE,
         ErrorKind::QuotaExceeded => "the quota is used up",
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
         ErrorKind::NotFound => "the directory was removed",

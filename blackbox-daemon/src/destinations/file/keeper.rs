@@ -8,6 +8,7 @@
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::place::{Fault, free_name, place};
@@ -37,6 +38,8 @@ pub(super) struct Keeper {
     /// Whether space was short when it was last looked at.
     pub(super) short: bool,
     pub(super) spare: Spare,
+    /// The severest report that the reserve had no room for: for it older ones may go that are kept otherwise.
+    pressed: Option<Severity>,
     /// What the disk said last, for those documents that wait behind others.
     trouble: Option<io::Error>,
 }
@@ -65,6 +68,7 @@ impl Keeper {
             beat: BootTime(0),
             short: false,
             spare: Spare::hold(DESCRIPTORS),
+            pressed: None,
             trouble: None,
         }
     }
@@ -92,7 +96,13 @@ impl Keeper {
         self.trouble = Some(directory::again(&why));
         match self.spared(|keeper| keeper.reserve(document)) {
             Ok(true) => Outcome::Reserved(why),
-            Ok(false) => Outcome::Waits(why),
+            Ok(false) => {
+                if document.kind != Kind::Bundle && directory::is_full(&why) {
+                    let severity = document.dossier.report.incident.severity;
+                    self.pressed = self.pressed.max(Some(severity));
+                }
+                Outcome::Waits(why)
+            }
             Err(Fault::Document(error)) => Outcome::Failed(error),
             Err(fault) => {
                 let error = fault.error();
@@ -107,7 +117,7 @@ impl Keeper {
         let severity = document.dossier.report.incident.severity;
         let made = self.spared(|keeper| match keeper.make(document) {
             Err(Fault::Disk(error) | Fault::Sync(error)) if free && directory::is_full(&error) => {
-                match keeper.make_room(severity)? {
+                match keeper.make_room(Some(severity))? {
                     0 => Err(Fault::Disk(error)),
                     _ => keeper.make(document),
                 }
@@ -116,7 +126,7 @@ impl Keeper {
         });
         match made {
             Ok(name) => {
-                self.trouble = None;
+                (self.trouble, self.pressed) = (None, None);
                 Outcome::Written(self.shed(&name, severity).err())
             }
             Err(Fault::Document(error)) => Outcome::Failed(error),
@@ -130,18 +140,26 @@ impl Keeper {
 
     /// Makes the files of the reports in the reserve, oldest first; it is empty afterwards.
     pub(super) fn empty_reserve(&mut self) -> Result<(), io::Error> {
-        self.spared(|keeper| {
-            let directory = directory::open(&keeper.path)?;
-            keeper.reserve.ensure(&directory)?;
-            keeper
-                .reserve
-                .hand_out(&directory, |name, body| put(&directory, name, body))?;
-            keeper.reserve.ensure(&directory)
-        })
-        .map(drop)
-        .map_err(Fault::error)
-        .inspect(|()| self.trouble = None)
-        .inspect_err(|error| self.trouble = Some(directory::again(error)))
+        let emptied = self.spared(|keeper| match keeper.hand_out() {
+            Err(Fault::Disk(error) | Fault::Sync(error)) if directory::is_full(&error) => {
+                match keeper.make_room(None)? {
+                    0 => Err(Fault::Disk(error)),
+                    _ => keeper.hand_out(),
+                }
+            }
+            done => done,
+        });
+        let emptied = emptied.map_err(Fault::error);
+        self.trouble = emptied.as_ref().err().map(directory::again);
+        emptied
+    }
+
+    fn hand_out(&mut self) -> Result<(), Fault> {
+        let directory = directory::open(&self.path)?;
+        self.reserve.ensure(&directory)?;
+        let file = |name: &str, body: &[u8]| put(&directory, name, body);
+        self.reserve.hand_out(&directory, file)?;
+        self.reserve.ensure(&directory).map(drop)
     }
 
     /// Does `work`; if no descriptor is left, once more with those that were held back.
@@ -175,9 +193,18 @@ impl Keeper {
         .map(|()| name)
     }
 
-    fn make_room(&self, severity: Severity) -> io::Result<u64> {
+    /// Removes older reports, for one of this severity or for the one that presses. How many bytes are free now.
+    fn make_room(&mut self, severity: Option<Severity>) -> io::Result<u64> {
         let directory = directory::open(&self.path)?;
-        let freed = retention::make_room(&directory, severity, ROOM)?;
+        let mut freed = 0;
+        if let Some(severity) = severity {
+            freed = retention::make_room(&directory, severity, (ROOM, false))?;
+        }
+        if freed == 0
+            && let Some(severity) = self.pressed.take()
+        {
+            freed = retention::make_room(&directory, severity, (ROOM, true))?;
+        }
         if freed > 0 {
             tracing::warn!(
                 freed,
@@ -213,7 +240,7 @@ impl Keeper {
         if names.all(|name| name::incident(name) != name::incident(&of)) {
             let brief = Document {
                 kind: Kind::Report(Format::Brief),
-                dossier: document.dossier.clone(),
+                dossier: Arc::clone(&document.dossier),
             };
             self.keep(&directory, &brief, true)?;
         }

@@ -41,8 +41,10 @@ impl Keeper {
         };
         let written = Access::WRITE_OK | Access::EXEC_OK;
         accessat(&directory, ".", written, AtFlags::empty()).map_err(io::Error::from)?;
+        // On a full disk too: what an earlier daemon left must be found.
+        let placed = self.in_place(&directory, now);
         self.space(&directory)?;
-        self.in_place(&directory, now)?;
+        placed?;
         if now >= self.beat {
             self.reserve.beat(&directory)?;
             self.beat = now.plus(BEAT);
@@ -63,7 +65,7 @@ impl Keeper {
         // Some file systems say nothing at all.
         self.short = stat.f_blocks > 0 && free < enough;
         match self.short {
-            true => Err(Wrong::Said("hardly any space is left")),
+            true => Err(Wrong::Said(directory::NO_SPACE)),
             false if stat.f_files > 0 && stat.f_favail == 0 => {
                 Err(Wrong::Said("no inodes are left"))
             }

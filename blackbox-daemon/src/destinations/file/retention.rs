@@ -71,11 +71,20 @@ pub(super) fn apply(
         files: (reports.len() + 1).saturating_sub(config.max_files),
         bytes: bytes.saturating_sub(config.max_bytes),
     };
-    result.and(shed(directory, reports, severity, excess).map(drop))
+    if excess.is_none() {
+        return result;
+    }
+    let order = order(directory, reports, severity);
+    result.and(shed(directory, order, excess).map(drop))
 }
 
-/// Removes older reports until `bytes` are free for one of this severity, as far as it may. The bytes that are free.
-pub(super) fn make_room(directory: &OwnedFd, severity: Severity, bytes: u64) -> io::Result<u64> {
+/// Removes older reports until `bytes` are free for one of this severity: those above every floor, and others only if
+/// `pressed`. The bytes that were freed.
+pub(super) fn make_room(
+    directory: &OwnedFd,
+    severity: Severity,
+    (bytes, pressed): (u64, bool),
+) -> io::Result<u64> {
     let files = ours(directory)?.into_iter();
     let reports = files.filter(|(name, _)| name::is_report(name));
     let reports = reports.map(|(name, stat)| Report {
@@ -84,21 +93,15 @@ pub(super) fn make_room(directory: &OwnedFd, severity: Severity, bytes: u64) -> 
         bytes: stat.st_blocks.cast_unsigned() * 512,
     });
     let excess = Excess { files: 0, bytes };
-    shed(directory, reports.collect(), severity, excess)
+    let mut order = order(directory, reports.collect(), severity);
+    order.retain(|(floor, _)| pressed || floor.is_none());
+    shed(directory, order, excess)
 }
 
-/// Removes reports until nothing is too much, as far as an incident of this severity allows; the bytes removed.
-fn shed(
-    directory: &OwnedFd,
-    reports: Vec<Report>,
-    severity: Severity,
-    mut excess: Excess,
-) -> io::Result<u64> {
+/// Removes reports in this order until nothing is too much; the bytes removed.
+fn shed(directory: &OwnedFd, order: Vec<Ranked>, mut excess: Excess) -> io::Result<u64> {
     let (mut result, mut freed) = (Ok(()), 0);
-    if excess.is_none() {
-        return Ok(0);
-    }
-    for report in order(directory, reports, severity) {
+    for (_, report) in order {
         if excess.is_none() {
             break;
         }
@@ -114,8 +117,11 @@ fn shed(
     result.map(|()| freed)
 }
 
+/// A report that may go, and the severity whose floor it is below, if it is.
+type Ranked = (Option<Severity>, Report);
+
 /// The reports that may go for an incident of this severity, the first to go first.
-fn order(directory: &OwnedFd, reports: Vec<Report>, severity: Severity) -> Vec<Report> {
+fn order(directory: &OwnedFd, reports: Vec<Report>, severity: Severity) -> Vec<Ranked> {
     // Names start with their time.
     let mut incidents: BTreeMap<String, Vec<Report>> = BTreeMap::new();
     for report in reports {
@@ -136,7 +142,10 @@ fn order(directory: &OwnedFd, reports: Vec<Report>, severity: Severity) -> Vec<R
         }
     }
     ranked.sort_by(|(one, earlier, _), (other, later, _)| (one, earlier).cmp(&(other, later)));
-    let files = ranked.into_iter().flat_map(|(_, _, files)| files);
+    let files = ranked.into_iter().flat_map(|(floor, _, files)| {
+        let ranked = files.into_iter().map(move |file| (floor, file));
+        ranked.collect::<Vec<_>>()
+    });
     files.collect()
 }
 

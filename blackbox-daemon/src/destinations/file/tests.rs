@@ -168,13 +168,16 @@ fn room_is_made_for_the_severe_at_the_cost_of_the_lesser() {
     put(&config, &severe(Severity::Critical, 0));
     put(&config, &severe(Severity::Low, 1));
     let directory = directory::open_existing(root.path()).unwrap();
-    assert!(retention::make_room(&directory, Severity::High, 1 << 30).unwrap() > 0);
+    let room =
+        |pressed| retention::make_room(&directory, Severity::High, (1 << 30, pressed)).unwrap();
+    assert_eq!(room(false), 0, "both are below their floor");
+    assert!(room(true) > 0);
     let left = names(root.path());
     assert!(left.len() == 1 && left[0].contains("critical"), "{left:?}");
-    assert_eq!(
-        retention::make_room(&directory, Severity::High, 1 << 30).unwrap(),
-        0
-    );
+    assert_eq!(room(true), 0, "what is left is severer");
+    (2..4 + FLOOR as i64).for_each(|n| put(&config, &severe(Severity::Low, n)));
+    assert!(room(false) > 0);
+    assert_eq!(names(root.path()).len(), 1 + FLOOR);
 }
 
 #[test]
@@ -183,6 +186,7 @@ fn a_report_in_the_reserve_becomes_its_file() {
     let config = Config::new(root.path().to_owned());
     let mut keeper = keeper(&config);
     keeper.probe(BootTime(1)).unwrap();
+    assert!(!keeper.holds_some());
     let full = || std::io::ErrorKind::StorageFull.into();
     let document = document("oom-1");
     let outcome = keeper.set_aside(&document, full());
