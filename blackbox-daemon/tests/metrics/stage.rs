@@ -58,14 +58,15 @@ impl Stage {
         let metrics = Metrics::new(node, &proc_root(root.path())).expect("metrics");
         let formats = [Format::Default, Format::Json];
         let folder = vec![directory(&root.path().join("reports"))];
-        let destinations =
-            Destinations::start(folder, &formats, &Durability::default()).expect("a folder");
+        let durability = Durability::default();
+        let destinations = Destinations::start(folder, &formats, &durability).expect("a folder");
         let (feed, intake) = feed::feed();
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let recorder = Recorder::new(Core::new(recorder_config(), cgroups()), intake, cases);
         metrics.read_recorder(recorder.handle());
         metrics.read_destinations(destinations.clone());
         metrics.read_privileges(standing());
+        metrics.read_durability(durability);
         let program = OwnedFd::from(fs::File::open("/dev/null").expect("a descriptor"));
         let number = program.as_raw_fd();
         metrics.read_programs(vec![("exit", program)]);

@@ -87,13 +87,15 @@ impl Desk {
         loop {
             let closing = inbox.closing.clone();
             let full = self.late.len() >= QUEUE && !closing.is_cancelled();
+            // First of all the look: a flood of reports must not hide that the disk is broken.
             tokio::select! {
+                biased;
+                _ = looks.tick() => self.look(&state).await,
                 next = inbox.next(), if !full => match next {
                     Some((document, room)) => self.take(document, room, &state).await,
                     None => break,
                 },
                 () = closing.cancelled(), if full => {}
-                _ = looks.tick() => self.look(&state).await,
             }
         }
         self.finish(&state).await;
@@ -126,7 +128,7 @@ impl Desk {
             Ok(Outcome::Written(Some(error))) => Ok(self.trouble("remove old reports", error)),
             Ok(Outcome::Reserved(error)) => {
                 self.part.degraded(super::directory::why(&error));
-                Ok(self.trouble("write a report but into the reserve", error))
+                Ok(self.trouble("write a report", error))
             }
             Ok(Outcome::Failed(error)) => Err(self.failed("write a report", error)),
             Ok(Outcome::Waits(error)) => {

@@ -31,6 +31,8 @@ pub(super) struct Keeper {
     /// Of the directory, without links.
     pub(super) path: PathBuf,
     pub(super) reserve: Reserve,
+    /// Whether it was said already that the reserve is missing.
+    pub(super) missed: bool,
     /// When the reserve may be made again, if making it failed.
     pub(super) making: Backoff,
     /// When a block is next written to see whether the disk takes it.
@@ -64,6 +66,7 @@ impl Keeper {
             reserve: Reserve::new(config.reserve),
             config,
             path,
+            missed: false,
             making: Backoff::default(),
             beat: BootTime(0),
             short: false,

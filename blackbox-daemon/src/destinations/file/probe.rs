@@ -33,8 +33,8 @@ impl Keeper {
     fn look(&mut self, now: BootTime) -> Result<(), Wrong> {
         let directory = match directory::open_existing(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let directory = directory::open(&self.path)?;
-                self.reserve.ensure(&directory)?;
+                directory::open(&self.path)?;
+                self.missed = true;
                 return Err(error.into());
             }
             opened => opened?,
@@ -73,22 +73,23 @@ impl Keeper {
         }
     }
 
-    /// The reserve is there; one that is missing or does not work is made anew.
+    /// The reserve is there. One that is missing is said at once and made anew at the next look: making it takes an fsync,
+    /// and thus as long as the disk likes.
     fn in_place(&mut self, directory: &OwnedFd, now: BootTime) -> Result<(), Wrong> {
         if self.reserve.is_well(directory)? {
+            self.missed = false;
             return Ok(());
+        }
+        if self.reserve.was_found() && !std::mem::replace(&mut self.missed, true) {
+            return Err(Wrong::Said("the reserve was missing"));
         }
         if !self.making.due(now) {
             return Err(Wrong::Said("the reserve cannot be made"));
         }
-        let first = !self.reserve.was_found();
         match self.reserve.ensure(directory) {
-            Ok(true) if !first => {
-                self.making.reset();
-                Err(Wrong::Said("the reserve was missing"))
-            }
             Ok(_) => {
                 self.making.reset();
+                self.missed = false;
                 Ok(())
             }
             Err(fault) => {

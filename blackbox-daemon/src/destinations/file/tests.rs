@@ -263,11 +263,12 @@ fn the_probe_says_what_is_wrong_and_mends_what_it_can() {
     probe().unwrap();
     fs::remove_dir_all(&directory).unwrap();
     assert_eq!(probe().unwrap_err(), "the directory was removed");
-    assert_eq!(names(&directory), [".reserve"]);
     probe().unwrap();
+    assert_eq!(names(&directory), [".reserve"]);
     fs::remove_file(directory.join(".reserve")).unwrap();
     assert_eq!(probe().unwrap_err(), "the reserve was missing");
     probe().unwrap();
+    assert_eq!(names(&directory), [".reserve"]);
     let elsewhere = tempfile::tempdir().unwrap();
     fs::remove_dir_all(&directory).unwrap();
     symlink(elsewhere.path(), &directory).unwrap();

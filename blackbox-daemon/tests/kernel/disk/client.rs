@@ -74,7 +74,12 @@ impl Client {
         let watch = Stopwatch::start();
         let mut last = Value::Null;
         let found = wait_for(limit, || {
-            last = self.get("/api/v1/health")?;
+            last = match self.get("/api/v1/health") {
+                Ok(answer) => answer,
+                // Its port may still be another's.
+                Err(error) if refused(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            };
             let why = last["durability_degraded"]["reports"].as_str();
             let word = if degraded { "degraded" } else { "healthy" };
             let as_wanted = why.is_some() == degraded && last["durability"] == word;
@@ -84,4 +89,9 @@ impl Client {
             found.with_context(|| format!("degraded = {degraded} not in {limit:?}: {last}"))?;
         Ok((watch.elapsed(), why))
     }
+}
+
+fn refused(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }

@@ -37,7 +37,6 @@ fn told(ground: &mut Ground, fault: &str) -> Result<String> {
 fn healed(ground: &mut Ground, fault: &str, pid: u32) -> Result<()> {
     let (took, _) = ground.client.until_degraded(false, HEALED)?;
     ground.until_file(pid, HEALED.saturating_sub(took))?;
-    if took > Duration::from_secs(3) { println!("{}", ground.daemon.log()?); }
     println!("disk: {fault}: recovered after {:.2} s", took.as_secs_f64());
     let reports = ground.files("json")?;
     let count = reports
