@@ -4,10 +4,10 @@
 //! unmounted heals, and nothing of ours keeps a file system from being unmounted or made read-only; and never through a
 //! link, so that whatever is put in its place, nothing is written elsewhere.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -16,7 +16,19 @@ use rustix::io::Errno;
 /// Makes the directory (0755) where it is missing. Its path without links.
 pub(super) fn settle(path: &Path) -> io::Result<PathBuf> {
     make(path)?;
-    path.canonicalize()
+    resolve(path)
+}
+
+/// The path of a directory without links. One that no path but a link leads to (what is mounted there is detached, or
+/// beyond this process's root) keeps that, and is opened through it.
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let (resolved, wanted) = (path.canonicalize()?, path.metadata()?);
+    let found = resolved.metadata();
+    let is_it = |found: Metadata| (found.dev(), found.ino()) == (wanted.dev(), wanted.ino());
+    match found.is_ok_and(is_it) {
+        true => Ok(resolved),
+        false => Ok(path.join("")),
+    }
 }
 
 /// Opens the directory of a resolved path; makes it where it is missing.

@@ -100,7 +100,7 @@ pub fn check(directory: &Path) -> Result<(), Error> {
 /// the daemon from starting.
 fn usable(directory: &Path) -> Result<PathBuf, Error> {
     prove(directory).or_else(|source| {
-        let there = directory.canonicalize();
+        let there = directory::resolve(directory);
         match there {
             Ok(path) if path.is_dir() && is_of_the_disk(&source) => Ok(path),
             _ => Err(unusable(directory, source)),
