@@ -114,6 +114,10 @@ fn missing_packages(has_linker: bool) -> Vec<String> {
             packages.push("zlib1g-dev".to_owned());
         }
     }
+    // Tests fill a file system of their own.
+    if !exec::works(Command::new("mkfs.ext4").arg("-V")) {
+        packages.push("e2fsprogs".to_owned());
+    }
     packages
 }
 

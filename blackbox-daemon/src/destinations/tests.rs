@@ -222,6 +222,31 @@ async fn what_a_directory_cannot_take_waits_until_it_heals() {
 }
 
 #[tokio::test]
+async fn of_what_waits_bundles_give_way_to_reports() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("reports");
+    let config = DestinationConfig::File(file::Config::new(directory.clone()));
+    let destinations = Destinations::start(vec![config], &JSON, &Durability::default()).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    std::fs::write(&directory, "in the way").unwrap();
+    let incidents = QUEUE as u64 - 2;
+    for number in 1..=incidents {
+        destinations.tell(dossier(&format!("n{number}")));
+        until(&destinations, 0, |state| state.retried >= 2 * number).await;
+    }
+    let state = destinations.states().swap_remove(0);
+    assert_eq!((state.waiting, state.dropped), (QUEUE as u64, 0));
+    assert_eq!(state.failed, 2 * incidents - QUEUE as u64);
+
+    std::fs::remove_file(&directory).unwrap();
+    until(&destinations, 0, |state| state.waiting == 0).await;
+    let names = std::fs::read_dir(&directory).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let json = names.filter(|name| name.ends_with(".json")).count();
+    assert_eq!(json as u64, incidents, "every report is there");
+}
+
+#[tokio::test]
 async fn what_never_heals_has_failed_at_the_end() {
     let root = tempfile::tempdir().unwrap();
     let directory = root.path().join("reports");

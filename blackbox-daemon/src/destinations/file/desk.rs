@@ -7,8 +7,8 @@
 //! ```
 //!
 //! What is in the reserve moves out first, then what waits in memory, each in the order it came. As many documents wait in
-//! memory as in the queue; behind them the queue fills, and what comes then is dropped and counted as always. What
-//! waits keeps its room. Each second the directory is looked at, and the part `reports` of
+//! memory as in the queue, bundles giving way to reports; behind them the queue fills, and what comes then is dropped and
+//! counted as always. What waits keeps its room. Each second the directory is looked at, and the part `reports` of
 //! [`Durability`](crate::durability) says how it fares.
 
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ use crate::destinations::inbox::Inbox;
 use crate::destinations::room::Taken;
 use crate::destinations::state::State;
 use crate::destinations::target::Written;
-use crate::destinations::{Document, QUEUE};
+use crate::destinations::{Document, Kind, QUEUE};
 use crate::durability::{Durability, Part};
 
 /// How often the directory is looked at.
@@ -86,7 +86,7 @@ impl Desk {
         let state = Arc::clone(&inbox.state);
         loop {
             let closing = inbox.closing.clone();
-            let full = self.late.len() >= QUEUE && !closing.is_cancelled();
+            let full = self.is_full() && !closing.is_cancelled();
             // First of all the look: a flood of reports must not hide that the disk is broken.
             tokio::select! {
                 biased;
@@ -108,11 +108,34 @@ impl Desk {
         let took = clock::boot_now().since(started);
         if let Some(error) = self.note(outcome, took, state) {
             state.waits(error.into(), took);
+            self.give_up_a_bundle(state);
             self.late.push_back(Late {
                 document,
                 _room: room,
                 tried: false,
             });
+        }
+    }
+
+    /// Whether no more may wait. A bundle gives its place to what comes later: reports tell more in less.
+    fn is_full(&self) -> bool {
+        self.late.len() >= QUEUE && self.oldest_bundle().is_none()
+    }
+
+    fn oldest_bundle(&self) -> Option<usize> {
+        let mut late = self.late.iter();
+        late.position(|late| late.document.kind == Kind::Bundle)
+    }
+
+    fn give_up_a_bundle(&mut self, state: &State) {
+        if self.late.len() < QUEUE {
+            return;
+        }
+        let oldest = self.oldest_bundle();
+        if oldest.and_then(|at| self.late.remove(at)).is_some() {
+            let why = io::Error::other("reports that came later need its place");
+            let error = self.failed("keep a bundle that waits", why);
+            state.note(Err(error.into()), Duration::ZERO);
         }
     }
 
