@@ -48,7 +48,7 @@ pub struct Output {
     pub output_max_bytes: u64,
     /// Bytes that each directory keeps ready for reports that find the disk full: 64KiB to 16MiB, or 0 for none.
     #[arg(
-        long, env = "BLACKBOX_OUTPUT_RESERVE_BYTES", default_value = "1MiB",
+        long, env = "BLACKBOX_OUTPUT_RESERVE_BYTES", default_value = "4MiB",
         value_parser = values::reserve_bytes
     )]
     pub output_reserve_bytes: u64,

@@ -93,6 +93,8 @@ impl Ground {
             ("BLACKBOX_WATCH_CGROUPS", "/blackbox-test-*"),
             ("BLACKBOX_SETTLE_TIME", "500ms"),
             ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
+            // Other tests let die as well, and all deaths of the machine are told here.
+            ("BLACKBOX_OUTPUT_RESERVE_BYTES", "8MiB"),
             ("BLACKBOX_API_KEY", super::client::KEY),
             ("BLACKBOX_API_ADDRESS", "127.0.0.1"),
             ("BLACKBOX_API_PORT", &port.to_string()),
