@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::{self, WallOffset};
 use crate::config::Config;
+use crate::durability::Durability;
 use crate::journal::{self, Journal, Life, Recovered, pstore};
 use crate::record::{BootTime, LifeEnd, ProcessKey};
 use crate::recorder::{Former, Keeper};
@@ -31,7 +32,12 @@ impl Kept {
 }
 
 /// Opens the journal, or says why there is none.
-pub(super) fn open(config: &Config, boot_id: Option<&str>, kernel_kept: bool) -> Kept {
+pub(super) fn open(
+    config: &Config,
+    boot_id: Option<&str>,
+    kernel_kept: bool,
+    durability: &Durability,
+) -> Kept {
     let settings = match &config.journal {
         Ok(settings) => settings,
         Err(why) => {
@@ -49,7 +55,7 @@ pub(super) fn open(config: &Config, boot_id: Option<&str>, kernel_kept: bool) ->
         number: wall_now().cast_unsigned(),
         reach: config.storage.retention,
     };
-    match journal::start(settings.clone(), life) {
+    match journal::start(settings.clone(), life, durability.part("window")) {
         Ok((journal, recovered)) => Kept {
             same_boot: recovered.as_ref().is_some_and(|found| found.boot == boot),
             former: recovered.map(|recovered| former(recovered, boot, kernel_kept)),

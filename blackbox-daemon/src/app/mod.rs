@@ -124,8 +124,11 @@ impl App {
             node: &node,
             privileges: &privileges,
         };
-        let kept = former::open(&config, node.boot_id.as_deref(), kernel_kept);
+        let kept = former::open(&config, node.boot_id.as_deref(), kernel_kept, &durability);
         let journal = kept.journal.clone();
+        if let Some(journal) = &journal {
+            metrics.read_journal(journal.clone());
+        }
         let recording = Recording::start(&parts, intake, sources.hands.clone(), kept);
         metrics.read_recorder(recording.handle.clone());
         metrics.read_destinations(destinations.clone());

@@ -36,8 +36,9 @@ pub use file::Error;
 pub use recovered::{Batch, Recovered};
 pub use thread::{Life, start};
 
-use crate::clock::{self, WallOffset};
-use crate::record::{BootTime, Health};
+use crate::clock::WallOffset;
+use crate::durability::Part;
+use crate::record::BootTime;
 use crate::window::Piece;
 
 /// The file's name in the state directory.
@@ -99,9 +100,8 @@ enum Order {
 }
 
 /// What others may know of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    pub health: Health,
     /// Bytes written, padding included.
     pub written: u64,
     pub syncs: u64,
@@ -129,6 +129,8 @@ struct Shared {
     /// Since when the disk has been busy with one call, boot time ns; 0: it is not.
     busy: AtomicU64,
     state: Mutex<State>,
+    /// How it fares, for everybody.
+    part: Part,
     /// Incidents that were told since the recorder looked.
     told: Mutex<Vec<String>>,
 }
@@ -201,18 +203,18 @@ impl Journal {
         }
     }
 
-    /// How it fares.
+    /// What it did so far.
     #[must_use]
     pub fn state(&self) -> State {
-        let mut state = self.shared.lock().clone();
+        *self.shared.lock()
+    }
+
+    /// Says so when the disk has not answered for long, though it has not failed either. To be called now and then.
+    pub fn watch(&self, now: BootTime) {
         let busy = BootTime(self.shared.busy.load(Ordering::Acquire));
-        let waits = clock::boot_now().since(busy);
-        if busy.0 != 0 && waits >= SLOW && state.health == Health::Ok {
-            let seconds = waits.as_secs();
-            let why = format!("the disk has not answered for {seconds} s");
-            state.health = Health::Degraded(why);
+        if busy.0 != 0 && now.since(busy) >= SLOW {
+            self.shared.part.degraded("the disk does not answer");
         }
-        state
     }
 }
 

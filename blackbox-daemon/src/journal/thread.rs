@@ -1,7 +1,7 @@
 //! The one thread that writes: takes orders, appends blocks, has them synced in time, and makes a new file when one has failed.
 //!
-//! Guarantee: it holds up nobody. What it cannot write stays in the window ([`Journal::has_room`]); what is wrong is in the
-//! journal's state until a sync has succeeded.
+//! Guarantee: it holds up nobody. What it cannot write stays in the window ([`Journal::has_room`]); what is wrong is told by its
+//! part of [`Durability`](crate::durability::Durability) until a sync has succeeded.
 
 use std::fs::File;
 use std::io;
@@ -16,9 +16,10 @@ use super::recovered::Recovered;
 use super::ring::{Ring, Start, When};
 use super::scan::{Scan, scan};
 use super::syncer::Syncer;
-use super::{Config, Flush, Journal, Order, Pace, QUEUE, Shared, State, TOLD};
+use super::{Config, Flush, Journal, Order, Pace, QUEUE, Shared, TOLD};
 use crate::clock::{self, WallOffset};
-use crate::record::{BootTime, Health};
+use crate::durability::Part;
+use crate::record::BootTime;
 use crate::window::Piece;
 
 /// First wait before a new file is tried; doubled each time …
@@ -45,7 +46,7 @@ pub struct Life {
 ///
 /// # Errors
 /// The thread cannot be started.
-pub fn start(config: Config, life: Life) -> io::Result<(Journal, Option<Recovered>)> {
+pub fn start(config: Config, life: Life, part: Part) -> io::Result<(Journal, Option<Recovered>)> {
     let key = Key(random());
     let fresh = Start {
         key,
@@ -76,7 +77,7 @@ pub fn start(config: Config, life: Life) -> io::Result<(Journal, Option<Recovere
             (None, fresh, None)
         }
     };
-    let journal = spawn(config, file, start)?;
+    let journal = spawn(config, file, start, part)?;
     Ok((journal, recovered))
 }
 
@@ -106,19 +107,14 @@ fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-fn spawn(config: Config, file: Option<File>, start: Start) -> io::Result<Journal> {
+fn spawn(config: Config, file: Option<File>, start: Start, part: Part) -> io::Result<Journal> {
     let shared = Arc::new(Shared {
         flushes: AtomicUsize::new(0),
         open: AtomicBool::new(file.is_some()),
         anew: AtomicBool::new(false),
         busy: AtomicU64::new(0),
-        state: Mutex::new(State {
-            health: Health::Ok,
-            written: 0,
-            syncs: 0,
-            syncing: Duration::ZERO,
-            made: 0,
-        }),
+        state: Mutex::default(),
+        part,
         told: Mutex::default(),
     });
     let (orders, taken) = sync_channel(QUEUE + TOLD);
@@ -237,7 +233,7 @@ impl Writer {
                 self.ring = Some(Ring::new(Arc::new(file), start));
                 (self.retry, self.synced) = (RETRY, clock::boot_now());
                 self.shared.lock().made += 1;
-                self.well();
+                self.shared.part.works();
                 // In this order: who sees that it is open sees that it is new.
                 self.shared.anew.store(true, Ordering::Release);
                 self.shared.open.store(true, Ordering::Release);
@@ -245,7 +241,11 @@ impl Writer {
             Err(error) => {
                 self.next_try = now.plus(self.retry);
                 self.retry = (self.retry * 2).min(RETRY_MOST);
-                self.ill(format!("{:#}", anyhow::Error::from(error)));
+                let error = anyhow::Error::from(error);
+                tracing::debug!("no window.ring: {error:#}");
+                // No path: health is told without a key.
+                let why = format!("window.ring cannot be made: {}", error.root_cause());
+                self.shared.part.degraded(why);
             }
         }
     }
@@ -309,7 +309,7 @@ impl Writer {
 
     fn take_sync(&mut self, ended: Option<io::Result<()>>) {
         match ended {
-            Some(Ok(())) if self.ring.is_some() => self.well(),
+            Some(Ok(())) if self.ring.is_some() => self.shared.part.works(),
             Some(Err(error)) => {
                 if let Some(ring) = self.ring.take() {
                     self.give_up(&ring, "synced", &error);
@@ -325,10 +325,8 @@ impl Writer {
         self.written_before += ring.written();
         self.start.sequence = ring.sequence();
         self.next_try = clock::boot_now();
-        let directory = self.config.directory.display();
-        self.ill(format!(
-            "window.ring in {directory} cannot be {what}: {error}"
-        ));
+        let why = format!("window.ring cannot be {what}: {error}");
+        self.shared.part.degraded(why);
     }
 
     /// Does something that the disk may hold up.
@@ -338,25 +336,6 @@ impl Writer {
         let done = act(self);
         self.shared.busy.store(0, Ordering::Release);
         done
-    }
-
-    fn ill(&self, why: String) {
-        let health = Health::Degraded(why);
-        let mut state = self.shared.lock();
-        if state.health != health {
-            if let Health::Degraded(why) = &health {
-                tracing::warn!(why, "the window is not kept on disk");
-            }
-            state.health = health;
-        }
-    }
-
-    fn well(&self) {
-        let mut state = self.shared.lock();
-        if state.health != Health::Ok {
-            tracing::info!("the window is kept on disk again");
-            state.health = Health::Ok;
-        }
     }
 }
 

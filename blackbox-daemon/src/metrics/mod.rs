@@ -10,6 +10,7 @@ mod destinations;
 mod durability;
 mod families;
 mod instruments;
+mod journal;
 mod kube;
 mod node;
 mod page;
@@ -39,6 +40,7 @@ use crate::api::server::Connections;
 use crate::clock::{self, WallOffset};
 use crate::destinations::Destinations;
 use crate::durability::Durability;
+use crate::journal::Journal;
 use crate::privileges::State;
 use crate::recorder::status::Handle;
 use crate::redact::Redactor;
@@ -70,6 +72,7 @@ struct Inner {
     kube: OnceLock<Counts>,
     redactor: OnceLock<Redactor>,
     durability: OnceLock<Durability>,
+    journal: OnceLock<Journal>,
     privileges: OnceLock<State>,
 }
 
@@ -92,6 +95,7 @@ impl Metrics {
             kube: OnceLock::new(),
             redactor: OnceLock::new(),
             durability: OnceLock::new(),
+            journal: OnceLock::new(),
             privileges: OnceLock::new(),
         })))
     }
@@ -137,6 +141,11 @@ impl Metrics {
         self.0.durability.get_or_init(|| durability);
     }
 
+    /// Shows what keeping the window on disk takes. The first one given counts.
+    pub fn read_journal(&self, journal: Journal) {
+        self.0.journal.get_or_init(|| journal);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -165,6 +174,9 @@ impl Metrics {
         }
         if let Some(state) = inner.privileges.get() {
             privileges::collect(&mut families, state);
+        }
+        if let Some(journal) = inner.journal.get() {
+            journal::collect(&mut families, journal.state());
         }
         if let Some(durability) = inner.durability.get() {
             durability::collect(&mut families, &durability.read());

@@ -48,6 +48,7 @@ impl Keeper {
 
     /// Hands on what is new, if it is time to.
     pub fn turn(&mut self, core: &mut Core, now: BootTime, wall: WallOffset) {
+        self.journal.watch(now);
         for id in self.journal.take_told() {
             core.tell(&id);
         }

@@ -35,7 +35,7 @@ impl Lane {
     pub(super) fn take_fresh(&mut self, lane: LaneName, most: usize, fresh: &mut Fresh) {
         fresh.skipped += std::mem::take(&mut self.untaken);
         let Self { sealed, open, .. } = self;
-        let left = |len: usize, taken: &Taken| len - taken.bytes;
+        let left = |len: usize, taken: &Taken| len - taken.bytes as usize;
         let new: usize = sealed
             .iter()
             .map(|held| left(held.sealed.bytes().len(), &held.taken))
@@ -43,20 +43,20 @@ impl Lane {
             + left(open.bytes().len(), &open.taken);
         let mut excess = new.saturating_sub(most);
         let mut take = |first_id, all: &[u8], count: u32, taken: &mut Taken| {
-            let skipped = skip(first_id, &all[taken.bytes..], excess);
-            excess = excess.saturating_sub(skipped.bytes);
+            let skipped = skip(first_id, &all[taken.bytes as usize..], excess);
+            excess = excess.saturating_sub(skipped.bytes as usize);
             fresh.skipped += u64::from(skipped.records);
-            let from = taken.bytes + skipped.bytes;
+            let from = (taken.bytes + skipped.bytes) as usize;
             let records = count - taken.records - skipped.records;
             *taken = Taken {
-                bytes: all.len(),
+                bytes: all.len() as u32,
                 records: count,
             };
             (records > 0).then_some((from, records))
         };
         for held in sealed.iter_mut() {
             let (index, bytes) = (*held.sealed.index(), held.sealed.bytes().clone());
-            if held.taken.bytes == bytes.len() {
+            if held.taken.bytes as usize == bytes.len() {
                 continue;
             }
             if let Some((from, count)) = take(index.first_id, &bytes, index.count, &mut held.taken)
@@ -87,16 +87,20 @@ impl Lane {
 
     /// Everything it holds was taken; or nothing was.
     pub(super) fn set_taken(&mut self, all: bool) {
+        // Segments are smaller than 4 GiB (`SEGMENT_MAX`).
         for held in &mut self.sealed {
-            let (bytes, records) = (held.sealed.bytes().len(), held.sealed.index().count);
-            held.taken = Taken { bytes, records }.or_none(all);
+            let sealed = &held.sealed;
+            held.taken = Taken {
+                bytes: sealed.bytes().len() as u32,
+                records: sealed.index().count,
+            }
+            .or_none(all);
         }
-        let (bytes, records) = (
-            self.open.bytes().len(),
-            self.open.index().map(|it| it.count),
-        );
-        let records = records.unwrap_or(0);
-        self.open.taken = Taken { bytes, records }.or_none(all);
+        self.open.taken = Taken {
+            bytes: self.open.bytes().len() as u32,
+            records: self.open.index().map_or(0, |index| index.count),
+        }
+        .or_none(all);
         self.untaken = 0;
     }
 }
@@ -111,8 +115,8 @@ impl Taken {
 fn skip(first_id: RecordId, bytes: &[u8], excess: usize) -> Taken {
     let mut skipped = Taken::default();
     let mut frames = Frames::new(first_id, bytes);
-    while skipped.bytes < excess && frames.next().is_some() {
-        skipped.bytes = bytes.len() - frames.left();
+    while (skipped.bytes as usize) < excess && frames.next().is_some() {
+        skipped.bytes = (bytes.len() - frames.left()) as u32;
         skipped.records += 1;
     }
     skipped

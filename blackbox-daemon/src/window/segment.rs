@@ -121,7 +121,7 @@ pub(super) struct Held {
 /// How much of a segment was taken for the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
-    pub(super) bytes: usize,
+    pub(super) bytes: u32,
     pub(super) records: u32,
 }
 

@@ -205,7 +205,8 @@ fn a_kernel_source_that_is_not_well_is_named() {
 /// A window so small that a few hundred records overflow it.
 fn small() -> window::Config {
     window::Config {
-        decisive_bytes: 20 << 10,
+        // A minute of segments of one record each fits, with some to spare.
+        decisive_bytes: 24 << 10,
         bulk_bytes: 16 << 10,
         segment_bytes: 1 << 10,
         ..config().storage

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use blackbox_daemon::durability::Durability;
 use blackbox_daemon::journal::{self, Journal, Life, Pace, Recovered};
 use blackbox_daemon::record::{BootTime, LifeEnd, Record};
 use blackbox_daemon::recorder::{Core, Former, Keeper};
@@ -39,8 +40,12 @@ fn open(directory: &Path, ms: u64, boot: [u8; 16]) -> (Journal, Option<Recovered
         number: at(ms).0,
         reach: Duration::from_secs(62),
     };
-    let (journal, recovered) =
-        journal::start(settings(directory), life).expect("a thread for the journal");
+    let (journal, recovered) = journal::start(
+        settings(directory),
+        life,
+        Durability::default().part("window"),
+    )
+    .expect("a thread for the journal");
     while !journal.has_room() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -234,7 +239,12 @@ fn a_second_daemon_does_not_take_the_file_from_the_first() {
         number: BootTime(5).0,
         reach: Duration::from_secs(62),
     };
-    let (second, recovered) = journal::start(settings(directory.path()), life).unwrap();
+    let (second, recovered) = journal::start(
+        settings(directory.path()),
+        life,
+        Durability::default().part("window"),
+    )
+    .unwrap();
     assert!(recovered.is_none());
     std::thread::sleep(Duration::from_millis(300));
     assert!(!second.has_room(), "it has no file");
