@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, then those with a real API server and the root tests on the running
-//! kernel, where they can run; with `--long` deaths in a virtual machine and the fuzz targets too. `cargo xtask test kube`
+//! kernel, where they can run; with `--long` virtual machines (deaths, power cuts) and the
+//! fuzz targets too. `cargo xtask test kube`
 //! and `vm` run one of these suites.
 //!
 //! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KUBE=1`, `BLACKBOX_REQUIRE_KERNEL=1` (as in CI)
@@ -31,7 +32,7 @@ const REQUIRE_VM: &str = "BLACKBOX_REQUIRE_VM";
 pub struct Options {
     /// Run one suite only.
     suite: Option<Suite>,
-    /// Run the long tests too: those marked `#[ignore]`, property tests with more cases, deaths in a virtual machine, and
+    /// Run the long tests too: those marked `#[ignore]`, property tests with more cases, virtual machines, and
     /// each fuzz target for a minute.
     #[arg(long)]
     long: bool,
@@ -45,7 +46,7 @@ pub struct Options {
 enum Suite {
     /// The daemon with a real kube-apiserver.
     Kube,
-    /// Deaths in a virtual machine; `cargo xtask vm` plays more of them.
+    /// Virtual machines: deaths and power cuts; `cargo xtask vm` plays more of each.
     Vm,
 }
 
@@ -184,7 +185,7 @@ impl<'a> Tests<'a> {
         }
     }
 
-    /// Deaths in a virtual machine, or why there was none. Each check of all of them counts as a test.
+    /// What is played in virtual machines, or why there was none. Each check of all of them counts as a test.
     fn vm(&mut self) -> Result<Option<String>> {
         if let Err(error) = vm::ensure() {
             let why = format!("{error:#}");
@@ -242,7 +243,7 @@ const WORKSPACE: [&str; 4] = [
 ];
 
 /// Of both suites that need more than cargo: the daemon is built once for the two.
-const FEATURES: &str = "kernel-tests,kube-tests";
+pub(crate) const FEATURES: &str = "kernel-tests,kube-tests";
 
 const KUBE: [&str; 7] = [
     "--package",

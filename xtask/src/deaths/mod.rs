@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use check::{check, concerns};
@@ -31,7 +31,7 @@ const LIMIT_BYTES: u64 = 64 << 20;
 const DEATH_LIMIT: Duration = Duration::from_secs(20);
 
 /// A way to die.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Death {
     /// The memory limit of its cgroup.
@@ -154,7 +154,7 @@ pub struct Staged {
 }
 
 /// What happened, as far as a report can be right or wrong about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
     /// How it was staged.
     pub death: Death,
@@ -171,7 +171,7 @@ pub struct Truth {
 }
 
 /// The process that sent the fatal signal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
     /// Its pid.
     pub pid: u32,

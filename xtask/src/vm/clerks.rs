@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::node::NAME;
+use super::packed::NAME;
 use super::pod::NAMESPACES;
 use crate::cargo::workspace_root;
 use crate::kube::{self, Cluster, Kubelet, User};

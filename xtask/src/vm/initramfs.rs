@@ -26,6 +26,7 @@ mount -t tmpfs -o size=75% tmpfs /run
 hostname \"$BLACKBOX_VM_NODE\"
 ip link set lo up
 for module in /modules/*.ko; do [ -e \"$module\" ] && insmod \"$module\"; done
+if [ -e /dev/vda ]; then mount -t ext4 /dev/vda /disk; fi
 if [ -e /sys/class/net/eth0 ]; then
   ip link set eth0 up
   ip address add 10.0.2.15/24 dev eth0
@@ -36,9 +37,10 @@ poweroff -f
 ";
 
 /// What busybox's `sh` finds on its way.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     "bin",
     "dev",
+    "disk",
     "etc",
     "modules",
     "proc",
@@ -47,18 +49,19 @@ const FOLDERS: [&str; 9] = [
     "tmp",
     "var/log",
 ];
-const APPLETS: [&str; 8] = [
-    "hostname", "insmod", "ip", "mount", "poweroff", "sh", "tar", "[",
+const APPLETS: [&str; 11] = [
+    "cat", "hostname", "insmod", "ip", "mount", "poweroff", "sh", "sleep", "tar", "unshare", "[",
 ];
 
 /// In the order in which they can be inserted; they are numbered so.
-const PORTS: [&str; 6] = [
+const PORTS: [&str; 7] = [
     "drivers/virtio/virtio_ring.ko",
     "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_pci_legacy_dev.ko",
     "drivers/virtio/virtio_pci_modern_dev.ko",
     "drivers/virtio/virtio_pci.ko",
     "drivers/char/virtio_console.ko",
+    "drivers/block/virtio_blk.ko",
 ];
 const NETWORK: [&str; 3] = [
     "net/core/failover.ko",

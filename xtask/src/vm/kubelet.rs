@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::clerks::{Answer, Ask, Clerks};
 use super::machine::Machine;
-use super::node::NAME;
+use super::packed::NAME;
 use super::pod::Pod;
 use super::protocol::{Life, News, Order};
 use super::status::{End, History, Instance};

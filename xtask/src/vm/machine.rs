@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -21,8 +22,6 @@ use crate::timing::{Stopwatch, wait_for};
 /// Without `cx16`: some 6.12 kernels take a double fault at boot when it is emulated.
 const CPU: &str = "max,-cx16";
 const CPUS: &str = "2";
-/// The files it boots into, the reports it writes, and room for 200 containers.
-const MEMORY: &str = "4096";
 
 /// qemu makes its socket right after it starts.
 const SOCKET_LIMIT: Duration = Duration::from_secs(20);
@@ -41,6 +40,13 @@ pub(super) struct Boot<'a> {
     pub(super) directory: &'a Path,
     /// Whether it has a network card. Through it the host's loopback is 10.0.2.2, and nothing else is used.
     pub(super) network: bool,
+    /// A qcow2 image, mounted at `/disk`. Its cache is of the writing kind: what the machine has not flushed may be lost.
+    pub(super) disk: Option<&'a Path>,
+    /// The files it boots into take their size twice.
+    pub(super) memory_mib: u32,
+    /// Emulate its processors in turns. At once they are faster, but now and then one runs into code of the kernel that another is
+    /// changing (an oops, `int3`): the more often programs are attached under load, the more.
+    pub(super) in_turns: bool,
     /// It is killed after this.
     pub(super) limit: Duration,
 }
@@ -49,7 +55,8 @@ pub(super) struct Boot<'a> {
 pub(super) struct Machine {
     child: Child,
     to: UnixStream,
-    news: Receiver<News>,
+    /// With the time since each was heard.
+    news: Receiver<(Stopwatch, News)>,
     console: PathBuf,
     started: Stopwatch,
     limit: Duration,
@@ -68,6 +75,12 @@ impl Machine {
         }
         if missing("/bin/busybox") {
             packages.push("busybox-static".to_owned());
+        }
+        if missing("/usr/bin/qemu-img") {
+            packages.push("qemu-utils".to_owned());
+        }
+        if missing("/usr/sbin/mkfs.ext4") || missing("/usr/sbin/debugfs") {
+            packages.push("e2fsprogs".to_owned());
         }
         if !exec::works(Command::new("strip").arg("--version")) {
             packages.push("binutils".to_owned());
@@ -118,13 +131,22 @@ impl Machine {
     /// # Errors
     /// It failed, its time is up, or it ended: with the end of its console.
     pub(super) fn hear(&mut self, patience: Duration) -> Result<Option<News>> {
+        let heard = self.hear_when(patience)?;
+        Ok(heard.map(|(_, news)| news))
+    }
+
+    /// As [`Self::hear`], with a stopwatch that was started when the news came out of the port.
+    ///
+    /// # Errors
+    /// As [`Self::hear`].
+    pub(super) fn hear_when(&mut self, patience: Duration) -> Result<Option<(Stopwatch, News)>> {
         ensure!(
             self.started.elapsed() < self.limit,
             self.account(&format!("not done after {} s", self.limit.as_secs()))
         );
         match self.news.recv_timeout(patience) {
-            Ok(News::Failed { why }) => bail!(self.account(&why)),
-            Ok(news) => Ok(Some(news)),
+            Ok((_, News::Failed { why })) => bail!(self.account(&why)),
+            Ok(heard) => Ok(Some(heard)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => bail!(self.account("it ended")),
         }
@@ -160,6 +182,22 @@ impl Machine {
         Ok(())
     }
 
+    /// Cuts its power: SIGKILL, and what was in qemu's memory is gone. Returns a stopwatch that was started right before,
+    /// and what the machine had still said.
+    ///
+    /// # Errors
+    /// It had ended on its own.
+    pub(super) fn cut(mut self) -> Result<(Stopwatch, Vec<(Stopwatch, News)>)> {
+        let at = Stopwatch::start();
+        self.child.kill().context("killing qemu")?;
+        let status = self.child.wait().context("waiting for qemu")?;
+        ensure!(
+            status.signal() == Some(libc::SIGKILL),
+            self.account(&format!("it ended before its power was cut: {status}"))
+        );
+        Ok((at, self.news.iter().collect()))
+    }
+
     /// A complaint, with the end of the console.
     fn account(&self, complaint: &str) -> String {
         let text = fs::read(&self.console).unwrap_or_default();
@@ -183,8 +221,19 @@ fn command(boot: &Boot<'_>, socket: &Path, console: &Path) -> Result<Command> {
     let path = |path: &Path| path.display().to_string();
     let mut command = Command::new("qemu-system-x86_64");
     command
-        .args(["-accel", "tcg,thread=multi"])
-        .args(["-cpu", CPU, "-smp", CPUS, "-m", MEMORY])
+        .arg("-accel")
+        .arg(match boot.in_turns {
+            true => "tcg,thread=single",
+            false => "tcg,thread=multi",
+        })
+        .args([
+            "-cpu",
+            CPU,
+            "-smp",
+            CPUS,
+            "-m",
+            &boot.memory_mib.to_string(),
+        ])
         .args(["-nodefaults", "-no-user-config", "-display", "none"])
         .args(["-no-reboot", "-serial", "stdio"])
         .arg("-kernel")
@@ -215,6 +264,14 @@ fn command(boot: &Boot<'_>, socket: &Path, console: &Path) -> Result<Command> {
     } else {
         command.args(["-nic", "none"]);
     }
+    if let Some(disk) = boot.disk {
+        let drive = format!(
+            "if=none,id=disk,format=qcow2,cache=writeback,file={}",
+            path(disk)
+        );
+        command.arg("-drive").arg(drive);
+        command.args(["-device", "virtio-blk-pci,drive=disk"]);
+    }
     let log = File::create(console).with_context(|| path(console))?;
     command
         .stdin(Stdio::null())
@@ -234,7 +291,7 @@ fn connect(child: &mut Child, socket: &Path) -> Result<UnixStream> {
 }
 
 /// Passes on what the machine says until it is gone, or nobody listens.
-fn listen(from: UnixStream, sender: &SyncSender<News>) {
+fn listen(from: UnixStream, sender: &SyncSender<(Stopwatch, News)>) {
     for line in BufReader::new(from).lines() {
         let news = match line {
             Ok(line) => protocol::understand(&line).unwrap_or_else(|error| News::Failed {
@@ -242,7 +299,7 @@ fn listen(from: UnixStream, sender: &SyncSender<News>) {
             }),
             Err(_) => return,
         };
-        if sender.send(news).is_err() {
+        if sender.send((Stopwatch::start(), news)).is_err() {
             return;
         }
     }

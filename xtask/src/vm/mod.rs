@@ -7,12 +7,17 @@
 
 mod check;
 mod clerks;
+mod cuts;
+mod disk;
 mod guest;
+mod http;
 mod initramfs;
 mod kernel;
 mod kubelet;
+mod load;
 mod machine;
 mod node;
+mod packed;
 mod play;
 mod pod;
 mod protocol;
@@ -39,10 +44,15 @@ const AT_ONCE: usize = 4;
 /// As many as are played in a minute where the machine is emulated, and the recorder not optimised.
 const SMOKE_DEATHS: usize = 40;
 const SMOKE_AT_ONCE: usize = 2;
+/// Kernels, and how often the power of each is cut.
+const SMOKE_CUTS: [(&str, usize); 2] = [("6.1", 5), ("6.12", 5)];
 
 /// `cargo xtask vm`.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Which series of Debian's cloud kernels to boot; the newest of it is taken.
     #[arg(long, default_value = KERNEL, value_parser = ["6.12", "6.1"])]
     kernel: String,
@@ -63,6 +73,13 @@ pub struct Options {
     guest: bool,
 }
 
+/// What else can be done to a machine.
+#[derive(clap::Subcommand, Debug)]
+enum Other {
+    /// Cut the power under load, boot again, and compare what is told with what was recorded.
+    PowerCuts(cuts::Options),
+}
+
 #[derive(Serialize)]
 struct Outcome<'a> {
     kernel: &'a str,
@@ -79,6 +96,10 @@ struct Outcome<'a> {
 pub fn run(options: &Options) -> Result<ExitCode> {
     if options.guest {
         return guest::run();
+    }
+    match &options.other {
+        Some(Other::PowerCuts(options)) => return cuts::run(options),
+        None => {}
     }
     let played = play::play(Plan {
         kernel: &options.kernel,
@@ -120,14 +141,27 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// It cannot be had.
 pub(crate) fn ensure() -> Result<()> {
     Machine::ensure_tools()?;
+    for (kernel, _) in SMOKE_CUTS {
+        kernel::newest(kernel)?;
+    }
     kernel::newest(KERNEL).map(drop)
 }
 
-/// A few deaths, as a test: how many checks hold, and how many do not. The daemon that was built last for tests records.
+/// A few of everything, as a test: how many checks hold, and how many do not. The daemon that was built last for tests records.
 ///
 /// # Errors
 /// Those of [`run`].
 pub(crate) fn smoke() -> Result<(u64, u64)> {
+    let (mut passed, mut failed) = smoke_of_deaths()?;
+    for (kernel, count) in SMOKE_CUTS {
+        let (holding, others) = cuts::smoke(kernel, count)?;
+        passed += holding;
+        failed += others;
+    }
+    Ok((passed, failed))
+}
+
+fn smoke_of_deaths() -> Result<(u64, u64)> {
     let played = play::play(Plan {
         kernel: KERNEL,
         build: Build::Tested,

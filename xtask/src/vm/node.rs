@@ -11,19 +11,18 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
 use super::clerks::{Clerks, Credentials};
-use super::initramfs::Contents;
-use super::kernel;
-use super::machine::{Boot, Machine};
+use super::machine::Machine;
+use super::packed::{NAME, Packed, Size};
 use super::protocol::{News, Order};
 use super::report::Written;
 use crate::build_ebpf;
 use crate::cargo::{cargo, target_directory};
 use crate::exec::{self, step};
 
-pub(super) const NAME: &str = "vm-node";
-const BOOT_LIMIT: Duration = Duration::from_secs(180);
 const RECORDING_LIMIT: Duration = Duration::from_secs(180);
 const REPORTS_LIMIT: Duration = Duration::from_secs(1200);
+/// The files it boots into, the reports it writes, and room for 200 containers.
+const MEMORY_MIB: u32 = 4096;
 /// The machine is killed after this.
 const LIMIT: Duration = Duration::from_secs(3000);
 const KUBECONFIG: &str = "/etc/blackbox/kubeconfig";
@@ -90,8 +89,16 @@ pub(super) enum Build {
 }
 
 impl Build {
+    /// By a command's option.
+    pub(super) fn chosen(tested: bool) -> Self {
+        match tested {
+            true => Self::Tested,
+            false => Self::Shipped,
+        }
+    }
+
     /// How far back its window reaches.
-    fn window(self) -> &'static str {
+    pub(super) fn window(self) -> &'static str {
         match self {
             Self::Shipped => "60s",
             Self::Tested => "10s",
@@ -99,7 +106,7 @@ impl Build {
     }
 
     /// Builds it, if it is not built yet; gives the folder it is in.
-    fn programs(self) -> Result<PathBuf> {
+    pub(super) fn programs(self) -> Result<PathBuf> {
         let target = target_directory()?;
         match self {
             Self::Tested => Ok(target.join("debug")),
@@ -141,56 +148,22 @@ impl Node {
     /// # Errors
     /// Something is missing, does not build, or the machine does not come up.
     pub(super) fn start(series: &str, build: Build, access: &Access) -> Result<Self> {
-        Machine::ensure_tools()?;
-        let kernel = kernel::newest(series)?;
-        build_ebpf::build(&build_ebpf::Options::default())?;
-        let programs = build.programs()?;
-        let directory = tempfile::Builder::new()
-            .prefix("blackbox-vm-")
-            .tempdir()?
-            .keep();
-        let initramfs = directory.join("initramfs");
-        let kubeconfig = directory.join("kubeconfig");
+        let work = tempfile::tempdir()?;
+        let (kubeconfig, authority) = (work.path().join("kubeconfig"), work.path().join("ca.crt"));
         fs::write(&kubeconfig, access.kubeconfig.to_string())?;
-        let authority = directory.join("ca.crt");
         fs::write(&authority, &access.authority)?;
-        let contents = Contents {
-            kernel: &kernel,
-            programs: vec![
-                programs.join("blackbox-daemon"),
-                programs.join("blackbox-victim"),
-                std::env::current_exe().context("this program")?,
-            ],
-            files: vec![
-                (kubeconfig, KUBECONFIG.into()),
-                (authority, AUTHORITY.into()),
-            ],
-            network: access.network,
-        };
-        step("vm: packing", || {
-            contents.pack(tempfile::tempdir_in(&directory)?.path(), &initramfs)
-        })?;
-        let boot = Boot {
-            image: &kernel.image,
-            initramfs: &initramfs,
-            node: NAME,
-            directory: &directory,
-            network: access.network,
+        let files = [(&*kubeconfig, KUBECONFIG), (&*authority, AUTHORITY)];
+        let packed = Packed::make(series, build, &files, access.network)?;
+        let booted = packed.boot(Size {
+            disk: None,
+            memory_mib: MEMORY_MIB,
+            in_turns: false,
             limit: LIMIT,
-        };
-        let (machine, release) = step(&format!("vm: booting Linux {}", kernel.release), || {
-            let mut machine = Machine::boot(&boot)?;
-            let up = machine.expect(BOOT_LIMIT, |news| match news {
-                News::Up { kernel } => Some(kernel),
-                _ => None,
-            })?;
-            Ok((machine, up))
         })?;
-        fs::remove_file(&initramfs)?;
         Ok(Self {
-            machine,
-            kernel: release,
-            directory,
+            machine: booted.machine,
+            kernel: booted.kernel,
+            directory: packed.forget()?,
         })
     }
 

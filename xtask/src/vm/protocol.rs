@@ -11,6 +11,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::pod::Pod;
+use crate::deaths::{Death, Truth};
+
+/// Where the daemon's API is, and the key to it.
+pub(super) const API_PORT: u16 = 8080;
+pub(super) const API_KEY: &str = "only-in-this-machine";
 
 /// What the kubelet asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,8 +33,40 @@ pub(super) enum Order {
     Stop { container: String },
     /// End the sandbox, remove the pod's cgroup and logs. Its containers have ended.
     Remove { uid: String },
+    /// Submit telemetry as a sidecar does, one object each `every_ms`, and let calls fail; each object that the daemon takes is
+    /// told by [`News::Accepted`].
+    Load { every_ms: u64 },
+    /// Let a process die; answered by [`News::Staged`].
+    Stage { death: Death },
+    /// Read the reports; answered by [`News::Seen`].
+    Look { wanted: Wanted },
     /// Wait for this many reports and a while longer, stop the daemon, send the reports, switch the machine off.
     Finish { reports: usize },
+}
+
+/// Which reports are waited for, for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    /// The boot they are of.
+    pub(super) boot: String,
+    /// Types of incidents, each at least once.
+    pub(super) kinds: Vec<String>,
+    /// Processes that died.
+    pub(super) pids: Vec<u32>,
+}
+
+/// What is read of a report's file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) file: String,
+    /// The incident's type.
+    pub(super) kind: String,
+    /// The boot it is of.
+    pub(super) boot: String,
+    /// Who died, if a process did.
+    pub(super) pid: Option<u32>,
+    /// It was written in this boot.
+    pub(super) fresh: bool,
 }
 
 /// What a container does.
@@ -59,7 +96,7 @@ impl Life {
 #[serde(rename_all = "snake_case")]
 pub(super) enum News {
     /// It is there and takes orders.
-    Up { kernel: String },
+    Up { kernel: String, boot: String },
     /// The daemon records.
     Recording,
     /// A container runs.
@@ -79,6 +116,16 @@ pub(super) enum News {
     Removed { uid: String },
     /// When a report file was last written to before it got its name.
     Written { file: String, at: Timestamp },
+    /// The daemon has taken a telemetry object, at `at` ns of boot time or a little before.
+    Accepted { counter: u64, at: u64 },
+    /// A death was staged, and was over at `at` ns of boot time.
+    Staged { truth: Truth, at: u64 },
+    /// What is in the directory of reports. `broken`: files that are not whole, and why.
+    Seen {
+        reports: Vec<Seen>,
+        bundles: usize,
+        broken: Vec<String>,
+    },
     /// The daemon has ended, and everything it wrote is on its way.
     Done { daemon: String, cpu_ms: u64 },
     /// Something could not be done: nothing is proven about the recorder.

@@ -3,6 +3,8 @@
 //! Reads orders from one virtio serial port and answers there; the reports go out by a second one, as an archive.
 //! Runs in the cgroup of a containerd, and starts the daemon in one of its own.
 
+mod load;
+mod look;
 mod reports;
 mod runtime;
 
@@ -23,6 +25,7 @@ use crate::timing::wait_for;
 const WORDS: &str = "/dev/vport0p1";
 const DAEMON: &str = "/bin/blackbox-daemon";
 pub(super) const DIRECTORY: &str = "/run/blackbox";
+const OUTPUT_PATH: &str = "BLACKBOX_OUTPUT_PATH";
 const PORT_LIMIT: Duration = Duration::from_secs(10);
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
@@ -76,37 +79,84 @@ fn serve(orders: BufReader<File>, host: &Host) -> Result<()> {
         Cgroup::create("kubepods.slice/kubepods-burstable.slice")?,
         Cgroup::create("kubepods/burstable")?,
     ];
-    let of_daemon = Cgroup::create("system.slice/blackbox.service")?;
-    let of_runtime = Cgroup::create("system.slice/containerd.service")?;
+    let mut guest = Guest {
+        of_daemon: Cgroup::create("system.slice/blackbox.service")?,
+        of_runtime: Cgroup::create("system.slice/containerd.service")?,
+        runtime: Runtime::new(host.clone()),
+        host: host.clone(),
+        daemon: None,
+        env: Vec::new(),
+        reports: PathBuf::new(),
+    };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
     host.tell(&News::Up {
         kernel: kernel.trim().to_owned(),
+        boot: boot.trim().to_owned(),
     });
-    let runtime = Runtime::new(host.clone());
-    let mut daemon = None;
     for line in orders.lines() {
         match protocol::understand(&line?)? {
-            Order::Record { env } => {
-                enter(&of_daemon)?;
-                daemon = Some(record(env)?);
-                enter(&of_runtime)?;
-                rustix::thread::set_name(c"containerd-shim")?;
-                host.tell(&News::Recording);
+            Order::Finish { reports } => {
+                let daemon = guest.daemon.as_mut();
+                let daemon = daemon.context("the daemon was never started")?;
+                return reports::send(daemon, reports, host);
             }
+            order => guest.obey(order)?,
+        }
+    }
+    bail!("the host is gone")
+}
+
+/// What orders are about.
+struct Guest {
+    host: Host,
+    of_daemon: Cgroup,
+    of_runtime: Cgroup,
+    runtime: Runtime,
+    daemon: Option<Daemon>,
+    /// The daemon's environment.
+    env: Vec<(String, String)>,
+    /// Where the daemon writes reports.
+    reports: PathBuf,
+}
+
+impl Guest {
+    fn obey(&mut self, order: Order) -> Result<()> {
+        match order {
+            Order::Record { env } => self.record(env)?,
             Order::Run {
                 pod,
                 container,
                 life,
-            } => runtime.run(pod, container, life),
-            Order::Stop { container } => runtime.stop(&container)?,
-            Order::Remove { uid } => runtime.remove(&uid)?,
-            Order::Finish { reports } => {
-                let mut daemon = daemon.context("the daemon was never started")?;
-                return reports::send(&mut daemon, reports, host);
-            }
+            } => self.runtime.run(pod, container, life),
+            Order::Stop { container } => self.runtime.stop(&container)?,
+            Order::Remove { uid } => self.runtime.remove(&uid)?,
+            Order::Load { every_ms } => load::start(Duration::from_millis(every_ms), &self.host),
+            Order::Stage { death } => load::stage(death, &self.host),
+            Order::Look { wanted } => self.host.tell(&look::look(&wanted, &self.reports)?),
+            Order::Finish { .. } => bail!("there is more to do"),
         }
+        Ok(())
     }
-    bail!("the host is gone")
+
+    fn record(&mut self, env: Vec<(String, String)>) -> Result<()> {
+        let path = env.iter().find(|(key, _)| key == OUTPUT_PATH);
+        self.reports = path.map_or_else(
+            || PathBuf::from(DIRECTORY).join("reports"),
+            |(_, path)| path.into(),
+        );
+        self.env = env;
+        self.start()?;
+        rustix::thread::set_name(c"containerd-shim")?;
+        self.host.tell(&News::Recording);
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<()> {
+        enter(&self.of_daemon)?;
+        self.daemon = Some(record(self.env.clone())?);
+        enter(&self.of_runtime)
+    }
 }
 
 /// Moves this process.
