@@ -84,6 +84,14 @@ fn ignored(errno: u64) -> bool {
     mask >> (errno % 64) & 1 != 0
 }
 
+/// The same value, of which the compiler knows nothing any more.
+#[inline(always)]
+fn opaque(mut value: u64) -> u64 {
+    // SAFETY: no instruction at all; the register keeps its value.
+    unsafe { asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
 #[inline(always)]
 fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64, kind: u32) {
     let task = Task::current();
@@ -95,8 +103,10 @@ fn failed(ctx: &BtfTracePointContext, regs: Ptr, errno: u64, kind: u32) {
     let mut account = account(ctx, subject.cgroup);
     if let Some(account) = &mut account {
         add(&raw mut account.attempted);
-        let slot = if errno < ERRNO_SLOTS as u64 {
-            errno as usize
+        // Compared and used as one value of 64 bits: of a copy of its lower half, Linux 6.1 does not know the bound.
+        let slot = opaque(errno);
+        let slot = if slot < ERRNO_SLOTS as u64 {
+            slot as usize
         } else {
             0
         };
