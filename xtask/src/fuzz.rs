@@ -134,7 +134,15 @@ mod tests {
     fn each_target_has_seeds() {
         let folder = workspace_root().join("blackbox-daemon/fuzz");
         let targets = targets(&folder).unwrap();
-        assert_eq!(targets, ["incident_body", "telemetry_body", "token"]);
+        let all = [
+            "cgroup_path",
+            "incident_body",
+            "journal",
+            "ring_record",
+            "telemetry_body",
+            "token",
+        ];
+        assert_eq!(targets, all);
         for target in targets {
             let seeds = fs::read_dir(folder.join("seeds").join(&target)).unwrap();
             assert!(seeds.count() > 0, "{target}");

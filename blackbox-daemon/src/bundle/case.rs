@@ -133,6 +133,7 @@ impl Kept {
             log: evidence.log,
             stack: evidence.stack,
             durability: evidence.durability,
+            again: false,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::starts::Starts;
 /// Fastest: a checkpoint is written twice a minute and read once.
 const LEVEL: i32 = 1;
 /// Largest checkpoint, uncompressed, bytes.
-const MOST: usize = 256 << 20;
+const MOST: usize = 64 << 20;
 
 /// See the module.
 #[derive(Clone, Serialize, Deserialize)]

@@ -57,6 +57,8 @@ pub struct Core {
     pub(super) untold: Option<VecDeque<Incident>>,
     /// Incidents opened so far.
     pub(super) opened: u64,
+    /// When this life took over from the one before.
+    pub(super) began: BootTime,
     /// The kernel's counts are older than this life: what of them nobody has is settled when they are first told.
     pub(super) unsettled: Option<Unsettled>,
 }
@@ -90,6 +92,7 @@ impl Core {
             told: BTreeSet::new(),
             untold: None,
             opened: 0,
+            began: BootTime(0),
             unsettled: None,
             identities,
             config,
@@ -283,6 +286,7 @@ impl Core {
         let names = self.identities.names();
         let place = place(&incident, names);
         Case {
+            again: incident.opened < self.began,
             start: place.and_then(|id| self.starts.compare(id, names)),
             ends: uid.map(|uid| self.ends.of(uid)).unwrap_or_default(),
             log: None,

@@ -46,6 +46,7 @@ impl Core {
         (now, wall): (BootTime, WallOffset),
     ) -> Vec<Case> {
         self.untold = Some(VecDeque::new());
+        self.began = now;
         let resumed = self.replay(&former.recovered);
         self.identities.reconcile(cgroups, now);
         // What it said of sources is over, and its counts too, unless the kernel goes on counting.
@@ -66,6 +67,7 @@ impl Core {
     #[must_use]
     pub fn autopsy(mut self, former: &Former, now_wall: i64) -> Vec<Case> {
         let recovered = &former.recovered;
+        self.began = recovered.at;
         let mut resumed = self.replay(recovered);
         let end = (recovered.at, recovered.wall);
         if former.end != LifeEnd::Stopped {

@@ -33,6 +33,8 @@ pub struct Case {
     pub log: Option<Result<LogTail, String>>,
     /// Parts of what is kept on disk that were degraded when the report was made.
     pub durability: Vec<DegradedPart>,
+    /// A former life may have told it already, and died before it knew.
+    pub again: bool,
     /// The stack of the thread that faulted, with names. `None`: there is none, or nobody looked.
     pub stack: Option<Stack>,
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
-use super::place::{Fault, free_name, place};
+use super::place::{Fault, free_name, is_there, place};
 use super::reserve::Reserve;
 use super::{Config, directory, name, retention};
 use crate::descriptors::Spare;
@@ -184,6 +184,9 @@ impl Keeper {
     /// Its file, by name. After an fsync that failed once more, from the start, as another file.
     fn make(&mut self, document: &Document) -> Result<String, Fault> {
         let directory = directory::open(&self.path)?;
+        if document.dossier.case.again && is_there(&directory, document)? {
+            return Ok(name::report(document, 0));
+        }
         let name = free_name(&directory, document, self.reserve.names())?;
         let attempt = || place(&directory, &name, |disk| document.make(disk).map(drop));
         match attempt() {

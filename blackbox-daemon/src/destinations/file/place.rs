@@ -134,6 +134,16 @@ pub(super) fn free_name(
     Ok(name::report(document, random()?))
 }
 
+/// Whether a former life has made its file: what has its name is whole.
+pub(super) fn is_there(directory: &OwnedFd, document: &Document) -> Result<bool, Fault> {
+    let name = name::report(document, 0);
+    match statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A new temporary file for `name`: never one that is there. Its number cannot be guessed, so nobody can be first.
 pub(super) fn create(directory: &OwnedFd, name: &str) -> Result<(String, File), Fault> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
