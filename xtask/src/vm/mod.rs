@@ -16,6 +16,8 @@ mod kernel;
 mod kubelet;
 mod load;
 mod machine;
+mod matrix;
+mod metrics;
 mod node;
 mod packed;
 mod play;
@@ -44,6 +46,7 @@ const AT_ONCE: usize = 4;
 /// As many as are played in a minute where the machine is emulated, and the recorder not optimised.
 const SMOKE_DEATHS: usize = 40;
 const SMOKE_AT_ONCE: usize = 2;
+const SMOKE_KERNELS: [&str; 2] = ["6.1", "6.12"];
 /// Kernels, and how often the power of each is cut.
 const SMOKE_CUTS: [(&str, usize); 2] = [("6.1", 5), ("6.12", 5)];
 
@@ -78,6 +81,8 @@ pub struct Options {
 enum Other {
     /// Cut the power under load, boot again, and compare what is told with what was recorded.
     PowerCuts(cuts::Options),
+    /// Examine the daemon on several kernels, with all privileges, with two, and with none.
+    Matrix(matrix::Options),
 }
 
 #[derive(Serialize)]
@@ -99,6 +104,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     match &options.other {
         Some(Other::PowerCuts(options)) => return cuts::run(options),
+        Some(Other::Matrix(options)) => return matrix::run(options),
         None => {}
     }
     let played = play::play(Plan {
@@ -155,6 +161,10 @@ pub(crate) fn smoke() -> Result<(u64, u64)> {
     let (mut passed, mut failed) = smoke_of_deaths()?;
     for (kernel, count) in SMOKE_CUTS {
         let (holding, others) = cuts::smoke(kernel, count)?;
+        passed += holding;
+        failed += others;
+    }
+    for (holding, others) in [matrix::smoke(&SMOKE_KERNELS.map(str::to_owned))?] {
         passed += holding;
         failed += others;
     }

@@ -10,11 +10,13 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::matrix::exam::Answer;
 use super::pod::Pod;
 use crate::deaths::{Death, Truth};
 
 /// Where the daemon's API is, and the key to it.
 pub(super) const API_PORT: u16 = 8080;
+pub(super) const METRICS_PORT: u16 = 9090;
 pub(super) const API_KEY: &str = "only-in-this-machine";
 
 /// What the kubelet asks for.
@@ -33,6 +35,8 @@ pub(super) enum Order {
     Stop { container: String },
     /// End the sandbox, remove the pod's cgroup and logs. Its containers have ended.
     Remove { uid: String },
+    /// Examine daemon and kernel; answered by [`News::Examined`].
+    Examine,
     /// Submit telemetry as a sidecar does, one object each `every_ms`, and let calls fail; each object that the daemon takes is
     /// told by [`News::Accepted`].
     Load { every_ms: u64 },
@@ -53,6 +57,8 @@ pub(super) struct Wanted {
     pub(super) kinds: Vec<String>,
     /// Processes that died.
     pub(super) pids: Vec<u32>,
+    /// How long is waited, s.
+    pub(super) patience: u64,
 }
 
 /// What is read of a report's file.
@@ -120,6 +126,8 @@ pub(super) enum News {
     Accepted { counter: u64, at: u64 },
     /// A death was staged, and was over at `at` ns of boot time.
     Staged { truth: Truth, at: u64 },
+    /// What came of the exam.
+    Examined { answers: Vec<Answer> },
     /// What is in the directory of reports. `broken`: files that are not whole, and why.
     Seen {
         reports: Vec<Seen>,

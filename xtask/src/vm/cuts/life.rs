@@ -73,7 +73,7 @@ pub(super) fn live(booted: Booted) -> Result<Life> {
     };
     let seconds = between(4.0, 12.0);
     // One is told before the end, one is still settling; of the last the disk may know nothing.
-    let mut deaths = vec![
+    let mut deaths = [
         between(0.5, 1.5),
         seconds - between(1.7, 3.4),
         seconds - between(0.1, 1.7),

@@ -30,6 +30,8 @@ use crate::output;
 const MEMORY_MIB: u32 = 1536;
 const LIMIT: Duration = Duration::from_secs(600);
 const RECORDING_LIMIT: Duration = Duration::from_secs(180);
+/// For reports, s.
+const PATIENCE: u64 = 60;
 const LOOK_LIMIT: Duration = Duration::from_secs(180);
 const REBOOT: &str = "node_unclean_reboot";
 
@@ -123,6 +125,7 @@ fn cut(
                 boot: life.boot.clone(),
                 kinds: vec![REBOOT.to_owned()],
                 pids: life.told_for_sure(),
+                patience: PATIENCE,
             };
             machine.order(&Order::Look { wanted })?;
             let seen = machine.expect(LOOK_LIMIT, judge::seen)?;

@@ -14,7 +14,6 @@ use super::super::protocol::{News, Seen, Wanted};
 use super::DAEMON;
 use crate::timing::wait_for;
 
-const LIMIT: Duration = Duration::from_secs(60);
 /// Time for a report too many, and for a bundle, which comes after its report.
 const EXCESS: Duration = Duration::from_secs(3);
 
@@ -25,7 +24,7 @@ const EXCESS: Duration = Duration::from_secs(3);
 pub(super) fn look(wanted: &Wanted, directory: &Path) -> Result<News> {
     // Parsed once each: the files never change.
     let mut found = Found::default();
-    wait_for(LIMIT, || {
+    wait_for(Duration::from_secs(wanted.patience), || {
         found.read(directory)?;
         anyhow::Ok(found.has(wanted).then_some(()))
     })?;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use self::runtime::Runtime;
+use super::matrix::{self, exam};
 use super::protocol::{self, News, Order};
 use crate::stage::{Cgroup, Daemon, DaemonOptions};
 use crate::timing::wait_for;
@@ -131,6 +132,11 @@ impl Guest {
             } => self.runtime.run(pod, container, life),
             Order::Stop { container } => self.runtime.stop(&container)?,
             Order::Remove { uid } => self.runtime.remove(&uid)?,
+            Order::Examine => {
+                let place = matrix::in_the_machine(DIRECTORY.into());
+                let answers = exam::examine(&place);
+                self.host.tell(&News::Examined { answers });
+            }
             Order::Load { every_ms } => load::start(Duration::from_millis(every_ms), &self.host),
             Order::Stage { death } => load::stage(death, &self.host),
             Order::Look { wanted } => self.host.tell(&look::look(&wanted, &self.reports)?),
