@@ -24,6 +24,7 @@ mod last_words;
 mod memory;
 mod metrics;
 mod namespaces;
+mod pid_reuse;
 mod pods;
 mod privileges;
 mod probes;

@@ -11,6 +11,7 @@
 mod faults;
 mod load;
 mod memory;
+mod reuse;
 
 use std::process::ExitCode;
 use std::thread;
@@ -34,6 +35,7 @@ const USAGE: &str = "usage: blackbox-victim MODE
   exit CODE           exit with CODE
   leader-exits        the main thread ends first; the last one exits with 7
   short               exit with 3 at once
+  reuse N PID CODE    N children that all have pid PID, each after a byte on standard input: a call fails, exit with CODE
   burst N             N children in mode `short`, at most 16 at once
   flood SECONDS       failing calls (EBADF) and short-lived children";
 
@@ -76,6 +78,9 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
         ["exit", code] => Ok(code.parse().ok()?),
         ["leader-exits"] => leader_exits(),
         ["short"] => Ok(3),
+        ["reuse", count, pid, code] => {
+            reuse::turns(count.parse().ok()?, pid.parse().ok()?, code.parse().ok()?)
+        }
         ["burst", count] => load::burst(count.parse().ok()?),
         ["flood", seconds] => load::flood(Duration::from_secs(seconds.parse().ok()?)),
         _ => return None,
