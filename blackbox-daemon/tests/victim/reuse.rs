@@ -43,14 +43,13 @@ fn live(pid: i32, code: i32, becomes: Option<&[&std::ffi::CStr; 3]>) -> Result<(
             _ => break child,
         }
     };
+    if child < 0 {
+        return Err(Error::last_os_error());
+    }
     let mut status = 0;
     #[expect(unsafe_code, reason = "std waits for its own children only")]
-    // SAFETY: `status` outlives the call. A failed fork (-1) would wait for any child: excluded first.
-    let reaped = if child < 0 {
-        -1
-    } else {
-        unsafe { libc::waitpid(pid, &mut status, 0) }
-    };
+    // SAFETY: `status` outlives the call.
+    let reaped = unsafe { libc::waitpid(pid, &mut status, 0) };
     match reaped == pid {
         true => Ok(()),
         false => Err(Error::last_os_error()),
