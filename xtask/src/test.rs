@@ -1,5 +1,5 @@
 //! `cargo xtask test`: every test of the workspace, then those with a real API server and the root tests on the running
-//! kernel, where they can run; with `--long` virtual machines (deaths, power cuts, several kernels) and the
+//! kernel, where they can run; with `--long` virtual machines (deaths, power cuts, several kernels, clocks that are set) and the
 //! fuzz targets too. `cargo xtask test kube`
 //! and `vm` run one of these suites.
 //!
@@ -46,7 +46,7 @@ pub struct Options {
 enum Suite {
     /// The daemon with a real kube-apiserver.
     Kube,
-    /// Virtual machines: deaths, power cuts, and the exam of several kernels; `cargo xtask vm` plays more of each.
+    /// Virtual machines: deaths, power cuts, the exam of several kernels, clocks that are set; `cargo xtask vm` plays more of each.
     Vm,
 }
 

@@ -7,6 +7,7 @@
 
 mod check;
 mod clerks;
+mod clock;
 mod cuts;
 mod disk;
 mod guest;
@@ -26,6 +27,7 @@ mod protocol;
 mod report;
 mod scenario;
 mod status;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +83,8 @@ pub struct Options {
 enum Other {
     /// Cut the power under load, boot again, and compare what is told with what was recorded.
     PowerCuts(cuts::Options),
+    /// Set the wall clock by an hour and to 1970 while the daemon records, and kill it at each.
+    Clock(clock::Options),
     /// Examine the daemon on several kernels, with all privileges, with two, and with none.
     Matrix(matrix::Options),
 }
@@ -104,6 +108,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     match &options.other {
         Some(Other::PowerCuts(options)) => return cuts::run(options),
+        Some(Other::Clock(options)) => return clock::run(options),
         Some(Other::Matrix(options)) => return matrix::run(options),
         None => {}
     }
@@ -164,7 +169,10 @@ pub(crate) fn smoke() -> Result<(u64, u64)> {
         passed += holding;
         failed += others;
     }
-    for (holding, others) in [matrix::smoke(&SMOKE_KERNELS.map(str::to_owned))?] {
+    for (holding, others) in [
+        matrix::smoke(&SMOKE_KERNELS.map(str::to_owned))?,
+        clock::play(KERNEL, Build::Tested)?.counts(),
+    ] {
         passed += holding;
         failed += others;
     }

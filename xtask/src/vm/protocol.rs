@@ -3,6 +3,7 @@
 //! The host plays the kubelet and gives orders; the machine plays the container runtime, and tells what became of them.
 //! All times are of the machine's wall clock.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anyhow::{Context as _, Result};
@@ -35,8 +36,20 @@ pub(super) enum Order {
     Stop { container: String },
     /// End the sandbox, remove the pod's cgroup and logs. Its containers have ended.
     Remove { uid: String },
+    /// Limit the memory of the daemon that is started next.
+    LimitMemory { bytes: u64 },
+    /// Limit the daemon to a share of one processor.
+    LimitCpu { percent: u64 },
+    /// Flood the node with failing calls, in so many cgroups, and with short-lived processes; answered by [`News::Stormed`].
+    Storm { seconds: u64, floods: u64 },
     /// Examine daemon and kernel; answered by [`News::Examined`].
     Examine,
+    /// Set the wall clock to `nanos` after 1970.
+    SetClock { nanos: i64 },
+    /// Kill the daemon and start it again; answered by [`News::Restarted`].
+    Restart,
+    /// Read what the daemon uses and counts; answered by [`News::Measured`].
+    Measure,
     /// Submit telemetry as a sidecar does, one object each `every_ms`, and let calls fail; each object that the daemon takes is
     /// told by [`News::Accepted`].
     Load { every_ms: u64 },
@@ -74,6 +87,51 @@ pub(super) struct Seen {
     /// It was written in this boot.
     pub(super) fresh: bool,
 }
+
+/// What the daemon uses, and what it counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Measured {
+    /// Most memory of its cgroup, bytes; the kernel's for it too.
+    pub(super) peak: u64,
+    pub(super) current: u64,
+    /// `memory.events`.
+    pub(super) events: BTreeMap<String, u64>,
+    /// `memory.stat`.
+    pub(super) memory: BTreeMap<String, u64>,
+    /// `cpu.stat`.
+    pub(super) cpu: BTreeMap<String, u64>,
+    /// How far back each lane of the window reaches, s.
+    pub(super) reach: BTreeMap<String, u64>,
+    /// Records, by the labels of the metric.
+    pub(super) lost: BTreeMap<String, u64>,
+    pub(super) recorded: BTreeMap<String, u64>,
+}
+
+impl Measured {
+    /// Lost records that are rare and decisive.
+    pub(super) fn lost_decisive(&self) -> u64 {
+        let of = |class: &str, labels: &str| labels.contains(&format!("class=\"{class}\""));
+        let decisive =
+            |(labels, _): &(&String, &u64)| DECISIVE.iter().any(|class| of(class, labels));
+        self.lost
+            .iter()
+            .filter(decisive)
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
+/// The classes that come through the kernel's ring for decisive records.
+const DECISIVE: [&str; 8] = [
+    "exec",
+    "exit",
+    "signal",
+    "oom",
+    "crash_stack",
+    "words",
+    "last_call",
+    "cgroup_lifecycle",
+];
 
 /// What a container does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,8 +184,14 @@ pub(super) enum News {
     Accepted { counter: u64, at: u64 },
     /// A death was staged, and was over at `at` ns of boot time.
     Staged { truth: Truth, at: u64 },
+    /// The storm is over; what those who made it say of it.
+    Stormed { said: String },
+    /// It records again. `read`: what it says of the window of its former life.
+    Restarted { read: String },
     /// What came of the exam.
     Examined { answers: Vec<Answer> },
+    /// As of now.
+    Measured(Measured),
     /// What is in the directory of reports. `broken`: files that are not whole, and why.
     Seen {
         reports: Vec<Seen>,

@@ -1,5 +1,6 @@
 //! Reads the window.ring that a cut left, with the daemon's own reader, built as an example of its tests.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,6 +22,10 @@ pub(in super::super) struct Ring {
     pub(in super::super) synced: u64,
     /// Missing among those.
     pub(in super::super) synced_holes: u64,
+    /// Blocks missing among all, but for what a killed daemon had not written.
+    pub(in super::super) holes: u64,
+    /// By class of records: the largest step back in time from a record to the next one, ms.
+    pub(in super::super) steps_back_ms: BTreeMap<String, u64>,
     /// Records that do not decode.
     pub(in super::super) broken: u64,
     /// What was submitted, as it is kept.

@@ -5,6 +5,7 @@
 
 mod load;
 mod look;
+mod measure;
 mod reports;
 mod runtime;
 
@@ -13,9 +14,11 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
 
 use self::runtime::Runtime;
 use super::matrix::{self, exam};
@@ -132,10 +135,32 @@ impl Guest {
             } => self.runtime.run(pod, container, life),
             Order::Stop { container } => self.runtime.stop(&container)?,
             Order::Remove { uid } => self.runtime.remove(&uid)?,
+            Order::LimitMemory { bytes } => self.of_daemon.set_memory_limit(bytes)?,
+            Order::LimitCpu { percent } => measure::limit_cpu(&self.of_daemon, percent)?,
+            Order::Storm { seconds, floods } => load::storm(seconds, floods, &self.host),
             Order::Examine => {
                 let place = matrix::in_the_machine(DIRECTORY.into());
                 let answers = exam::examine(&place);
                 self.host.tell(&News::Examined { answers });
+            }
+            Order::SetClock { nanos } => load::set_clock(nanos)?,
+            Order::Restart => {
+                let mut daemon = self.daemon.take().context("the daemon was never started")?;
+                daemon.signal(Signal::KILL)?;
+                drop(daemon);
+                self.start()?;
+                let log = self
+                    .daemon
+                    .as_ref()
+                    .map_or(Ok(String::new()), Daemon::log)?;
+                let read = log.lines().find(|line| line.contains("of a former life"));
+                let read = read.unwrap_or_default().to_owned();
+                self.host.tell(&News::Restarted { read });
+            }
+            Order::Measure => {
+                thread::sleep(measure::COUNTED);
+                let measured = measure::measure(&self.of_daemon)?;
+                self.host.tell(&News::Measured(measured));
             }
             Order::Load { every_ms } => load::start(Duration::from_millis(every_ms), &self.host),
             Order::Stage { death } => load::stage(death, &self.host),
