@@ -26,6 +26,7 @@ mod pod;
 mod protocol;
 mod report;
 mod scenario;
+mod small;
 mod status;
 mod table;
 
@@ -87,6 +88,8 @@ enum Other {
     Clock(clock::Options),
     /// Examine the daemon on several kernels, with all privileges, with two, and with none.
     Matrix(matrix::Options),
+    /// Record everything at once in 80 MiB and a tenth of a processor.
+    Small(small::Options),
 }
 
 #[derive(Serialize)]
@@ -110,6 +113,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Some(Other::PowerCuts(options)) => return cuts::run(options),
         Some(Other::Clock(options)) => return clock::run(options),
         Some(Other::Matrix(options)) => return matrix::run(options),
+        Some(Other::Small(options)) => return small::run(options),
         None => {}
     }
     let played = play::play(Plan {
