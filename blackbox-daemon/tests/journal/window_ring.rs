@@ -20,20 +20,21 @@ fn main() -> anyhow::Result<()> {
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let scanned = scan(&bytes)?;
     let blocks = scanned.of_last_boot();
-    let last = blocks.last().context("no block of any boot")?.stamp;
+    // Nothing at all is an answer too.
+    let last = blocks.last().map(|found| found.stamp);
     let synced = synced(blocks);
     let (records, broken) = records(&bytes, &scanned, blocks);
     let told = json!({
-        "boot": format!("{:032x}", u128::from_be_bytes(last.boot)),
+        "boot": last.map_or(String::new(), |last| format!("{:032x}", u128::from_be_bytes(last.boot))),
         "blocks": blocks.len(),
         "synced": synced,
         "synced_at": blocks[..synced].last().map(|found| found.stamp.at.0),
-        "last_at": last.at.0,
+        "last_at": last.map(|last| last.at.0),
         "holes": Scan::holes(blocks),
         "synced_holes": Scan::holes(&blocks[..synced]),
         "records": records.len(),
         "missing_ids": missing(&records),
-        "skipped": last.skipped,
+        "skipped": last.map(|last| last.skipped),
         "broken": broken,
         "steps_back_ms": steps_back_ms(&records),
         "telemetry": telemetry(&records),
