@@ -8,7 +8,10 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|path: &[u8]| {
     let path = String::from_utf8_lossy(path);
     let place = Place::of(&path);
-    for part in [place.container_id(), place.short_id()].into_iter().flatten() {
+    for part in [place.container_id(), place.short_id()]
+        .into_iter()
+        .flatten()
+    {
         assert!(path.contains(part), "{part}");
     }
     if let Some(id) = place.container_id() {

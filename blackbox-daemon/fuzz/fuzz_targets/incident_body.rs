@@ -64,7 +64,7 @@ fuzz_target!(|body: &[u8]| {
         subject: Subject::Pod,
         event: Event::Reported(Box::new(reported)),
     };
-    core.take(&record, NOW);
+    core.take(&record, NOW, WallOffset::from_nanos(0));
     let cases = core.turn(NOW.plus(SETTLE * 20), WallOffset::from_nanos(0), true);
     assert_eq!(cases.len(), 1, "one report");
     let report = build(&cases[0]);
