@@ -4,9 +4,10 @@
 //! (up to 32 MiB, mallopt(3)), so that later ones stay in its heaps and keep these from shrinking. How many heaps it
 //! has is left to it: with one for all threads, parsing in parallel costs several times the processor time.
 
-/// Blocks of this size, bytes, are given back when freed, and so is as much at a heap's end.
+/// Blocks of this size, bytes, are given back when freed, and so is as much at a heap's end. A segment of the window is one:
+/// in the heaps, what is freed long after its neighbours leaves holes that stay resident.
 #[cfg(target_env = "gnu")]
-const LARGE: i32 = 128 << 10;
+const LARGE: i32 = 60 << 10;
 
 /// Must be called while there is one thread.
 #[cfg(target_env = "gnu")]
@@ -23,6 +24,19 @@ pub fn keep_little() {
         }
     }
 }
+
+/// Gives back what lies free between what is used: the start takes much for a moment.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the C library has no other way to be told")]
+pub fn give_back() {
+    // SAFETY: it takes a number, and gives back only pages that nothing is allocated in.
+    let given = unsafe { libc::malloc_trim(0) } == 1;
+    tracing::debug!(given, "free memory was given back");
+}
+
+/// Other C libraries give back by themselves.
+#[cfg(not(target_env = "gnu"))]
+pub fn give_back() {}
 
 /// Other C libraries have nothing to be told.
 #[cfg(not(target_env = "gnu"))]

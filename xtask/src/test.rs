@@ -255,13 +255,15 @@ const KUBE: [&str; 7] = [
     "--no-fail-fast",
 ];
 
-const KERNEL: [&str; 7] = [
+const KERNEL: [&str; 9] = [
     "--package",
     "blackbox-daemon",
     "--features",
     FEATURES,
     "--test",
     "kernel",
+    "--test",
+    "storms",
     "--no-fail-fast",
 ];
 

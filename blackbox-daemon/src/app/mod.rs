@@ -55,6 +55,7 @@ impl App {
     /// # Errors
     /// A user was asked for whom this process cannot become.
     pub fn build(config: Config) -> Result<Self, NotAllowed> {
+        allocator::keep_little();
         let standing = Standing::decide(&config, Hands::Give)?;
         let vow = Vow::of(config.privileges, &standing);
         let hierarchies = Hierarchies::discover(&config.proc_root).map_err(|e| e.to_string());
@@ -72,7 +73,7 @@ impl App {
                 Health::Failed(format!("{error}{hint}"))
             }),
         };
-        allocator::keep_little();
+        allocator::give_back();
         match descriptors::raise() {
             Ok(limit) => tracing::debug!(limit, "open files are limited"),
             Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),

@@ -4,6 +4,7 @@
 //! stays known as long as the window can speak of it. Pure: no file is read here.
 
 mod cluster;
+mod paths;
 mod place;
 mod pods;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::cluster::{Cluster, Leavings};
+use self::paths::Paths;
 use self::pods::{Claim, Pods, Seen};
 use crate::record::{
     BootTime, CgroupId, ContainerFacts, Event, PodFacts, PodName, ProcessKey, Record,
@@ -20,8 +22,14 @@ use crate::record::{
 pub use place::Place;
 pub use pods::Named;
 
-/// Most executables remembered; on a node with more live programs, later ones have none.
-const MAX_EXES: usize = 65_536;
+/// Most processes whose executable is remembered; beyond, the one that has been dead for longest is forgotten, and with more
+/// live ones than that, later ones have none. Some 3 MiB.
+const MAX_EXES: usize = 32_768;
+
+/// Most removed cgroups whose names are remembered; beyond, the one that has been gone for longest is forgotten. Some 3 MiB.
+/// (Those that exist cost the kernel more than their names cost here.)
+const MAX_GONE: usize = 8192;
+
 /// A cgroup that is or was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
@@ -34,7 +42,7 @@ pub struct Known {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Names {
     cgroups: Arc<HashMap<CgroupId, Known>>,
-    exes: Arc<HashMap<ProcessKey, String>>,
+    exes: Arc<HashMap<ProcessKey, Arc<str>>>,
     /// What sidecars say …
     pods: Arc<Pods>,
     /// … and what the API server says, which counts more.
@@ -180,7 +188,7 @@ impl Names {
     /// The path given to the process's last `execve`, if recording saw it.
     #[must_use]
     pub fn exe(&self, key: ProcessKey) -> Option<&str> {
-        self.exes.get(&key).map(String::as_str)
+        self.exes.get(&key).map(AsRef::as_ref)
     }
 }
 
@@ -191,6 +199,9 @@ pub struct Identities {
     /// What is gone, and since when.
     cgroups_gone: VecDeque<(BootTime, CgroupId)>,
     processes_gone: VecDeque<(BootTime, ProcessKey)>,
+    /// The paths in `names.exes`, each once.
+    #[serde(skip)]
+    paths: Paths,
     /// When each sidecar was last heard of.
     seen: Seen,
     /// Pods and containers that are gone.
@@ -249,10 +260,11 @@ impl Identities {
                     self.add(id, path);
                 }
                 self.cgroups_gone.push_back((record.at, id));
+                if self.cgroups_gone.len() > MAX_GONE {
+                    self.forget_longest_gone();
+                }
             }
-            (Event::Exec(exec), _, Some(process)) if self.names.exes.len() < MAX_EXES => {
-                Arc::make_mut(&mut self.names.exes).insert(process.key, exec.exe.clone());
-            }
+            (Event::Exec(exec), _, Some(process)) => self.run(process.key, &exec.exe),
             (Event::Telemetry(telemetry), ..) => {
                 self.hear(Claim::of(telemetry), record.at);
             }
@@ -263,6 +275,21 @@ impl Identities {
                 self.processes_gone.push_back((record.at, process.key));
             }
             _ => {}
+        }
+    }
+
+    /// Learns what a process runs.
+    fn run(&mut self, process: ProcessKey, exe: &str) {
+        let exes = Arc::make_mut(&mut self.names.exes);
+        if exes.len() >= MAX_EXES
+            && let Some((_, longest_dead)) = self.processes_gone.pop_front()
+        {
+            exes.remove(&longest_dead);
+        }
+        match self.paths.once(exe) {
+            Some(exe) if exes.len() < MAX_EXES => drop(exes.insert(process, exe)),
+            // What it ran before must not be taken for what it runs now.
+            _ => drop(exes.remove(&process)),
         }
     }
 
@@ -295,9 +322,7 @@ impl Identities {
             .front()
             .is_some_and(|(at, _)| *at < horizon)
         {
-            if let Some((_, id)) = self.cgroups_gone.pop_front() {
-                Arc::make_mut(&mut self.names.cgroups).remove(&id);
-            }
+            self.forget_longest_gone();
         }
         while self
             .processes_gone
@@ -307,6 +332,13 @@ impl Identities {
             if let Some((_, key)) = self.processes_gone.pop_front() {
                 Arc::make_mut(&mut self.names.exes).remove(&key);
             }
+        }
+        self.paths.forget_unused();
+    }
+
+    fn forget_longest_gone(&mut self) {
+        if let Some((_, id)) = self.cgroups_gone.pop_front() {
+            Arc::make_mut(&mut self.names.cgroups).remove(&id);
         }
     }
 
@@ -320,6 +352,48 @@ impl Identities {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_too_many_executables_the_longest_dead_goes_first() {
+        let mut identities = Identities::default();
+        let key = |pid| ProcessKey {
+            tgid: pid,
+            start: BootTime(1),
+        };
+        for pid in 0..u32::try_from(MAX_EXES).unwrap() {
+            identities.run(key(pid), "/bin/sh");
+        }
+        identities.run(key(u32::MAX), "/bin/late");
+        assert_eq!(identities.names().exe(key(u32::MAX)), None);
+        for pid in [7, 3] {
+            identities.processes_gone.push_back((BootTime(1), key(pid)));
+        }
+        identities.run(key(u32::MAX), "/bin/late");
+        assert_eq!(identities.names().exe(key(u32::MAX)), Some("/bin/late"));
+        assert_eq!(identities.names().exe(key(7)), None);
+        assert_eq!(identities.names().exe(key(3)), Some("/bin/sh"));
+        assert_eq!(identities.names().exes.len(), MAX_EXES);
+    }
+
+    #[test]
+    fn cgroups_that_come_and_go_without_end_take_no_more_than_allowed() {
+        let mut identities = Identities::default();
+        let record = |id, event| Record {
+            at: BootTime(id),
+            subject: crate::record::Subject::Cgroup(CgroupId(id)),
+            event,
+        };
+        let path = || "/a".to_owned();
+        identities.observe(&record(1, Event::CgroupCreated { path: path() }));
+        for id in 2..MAX_GONE as u64 + 100 {
+            identities.observe(&record(id, Event::CgroupCreated { path: path() }));
+            identities.observe(&record(id, Event::CgroupRemoved { path: path() }));
+        }
+        let cgroups = &identities.names().cgroups;
+        assert_eq!(cgroups.len(), MAX_GONE + 1);
+        assert!(cgroups.contains_key(&CgroupId(1)), "it is there");
+        assert!(!cgroups.contains_key(&CgroupId(2)), "it went first");
+    }
 
     #[test]
     fn names_outlive_their_cgroup_until_the_horizon() {

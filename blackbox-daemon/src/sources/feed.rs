@@ -3,7 +3,8 @@
 //! Two queues, so that a flood of bulk records cannot delay or displace a decisive one. A batch that finds its
 //! queue full is dropped whole and counted by class; the recorder turns the counts into `Gap` records. Secrets are hidden
 //! here: nothing reaches the recorder by another way.
-//! Bounds: [`DECISIVE_BATCHES`] and [`BULK_BATCHES`] batches of at most [`BATCH`] records.
+//! Bounds: [`DECISIVE_BATCHES`] and [`BULK_BATCHES`] batches of at most [`BATCH`] records; of those whose records wait in a
+//! kernel ring as well as here, [`FROM_RINGS`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,10 @@ use crate::redact::Redactor;
 
 /// Most records a source puts in one batch.
 pub const BATCH: usize = 512;
-/// Batches of decisive records that may wait: with [`BATCH`], more than a second of a fork storm.
+/// Batches that may wait in a queue when a source that can leave its records where they are asks for a place: at some 200
+/// bytes a record 1.6 MiB. The rest of a queue is for those that cannot.
+pub const FROM_RINGS: usize = 16;
+/// Batches of decisive records that may wait.
 pub const DECISIVE_BATCHES: usize = 128;
 /// Batches of bulk records that may wait.
 pub const BULK_BATCHES: usize = 64;
@@ -119,10 +123,14 @@ impl Feed {
     }
 
     /// A place in the queue, for a source that can leave its records where they are until there is one.
-    /// `None`: full at the moment.
+    /// `None`: [`FROM_RINGS`] batches wait already.
     #[must_use]
     pub fn place(&self, lane: LaneName) -> Option<Place<'_>> {
-        let permit = self.lane(lane).try_reserve().ok()?;
+        let queue = self.lane(lane);
+        if queue.max_capacity() - queue.capacity() >= FROM_RINGS {
+            return None;
+        }
+        let permit = queue.try_reserve().ok()?;
         Some(self.of(permit))
     }
 

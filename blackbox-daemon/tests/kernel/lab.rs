@@ -16,6 +16,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// The built daemon.
 pub(crate) const DAEMON: &str = env!("CARGO_BIN_EXE_blackbox-daemon");
+/// Names another build of the daemon to be tested, e.g. of the release profile.
+const OTHER: &str = "TESTED_DAEMON";
 /// The built victim.
 pub(crate) const VICTIM: &str = env!("CARGO_BIN_EXE_blackbox-victim");
 /// The victim's name, whole as the kernel keeps it.
@@ -65,7 +67,9 @@ impl Lab {
         ];
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let mut daemon = Daemon::start(&DaemonOptions {
-            binary: DAEMON.into(),
+            binary: std::env::var_os(OTHER)
+                .unwrap_or_else(|| DAEMON.into())
+                .into(),
             directory: directory.path().to_owned(),
             env: defaults.iter().chain(env).map(owned).collect(),
             wrapper: wrapper.iter().map(|word| (*word).to_owned()).collect(),

@@ -57,6 +57,69 @@ pub(crate) fn flood(duration: Duration) -> Result<u8> {
     Ok(0)
 }
 
+/// What each processor does for `duration`, over and over; prints how often it was done.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program is the load, not the recorder"
+)]
+fn on_each_processor(
+    duration: Duration,
+    what: &str,
+    (once, times): (fn() -> Result<()>, u64),
+) -> Result<u8> {
+    let start = Instant::now();
+    let work = move || {
+        let mut done = 0;
+        while start.elapsed() < duration {
+            for _ in 0..times {
+                once()?;
+            }
+            done += times;
+        }
+        Ok::<u64, Error>(done)
+    };
+    let processors = std::thread::available_parallelism()?.get();
+    let workers: Vec<_> = (0..processors).map(|_| std::thread::spawn(work)).collect();
+    let mut done = 0;
+    for worker in workers {
+        done += worker
+            .join()
+            .map_err(|_panic| Error::other("a thread panicked"))??;
+    }
+    println!(r#"{{"{what}":{done}}}"#);
+    Ok(0)
+}
+
+/// Calls that fail with EBADF, as many as there can be in `duration`.
+pub(crate) fn calls(duration: Duration) -> Result<u8> {
+    on_each_processor(duration, "failed_calls", (failing_call, 1_000))
+}
+
+/// Children that end at once, likewise.
+pub(crate) fn forks(duration: Duration) -> Result<u8> {
+    on_each_processor(duration, "children", (fork_and_reap, 1))
+}
+
+/// `rounds` times, 20 a second: three calls that fail with EBADF, and a child in mode `short`.
+pub(crate) fn quiet(rounds: u64) -> Result<u8> {
+    let program = std::env::current_exe()?;
+    for _ in 0..rounds {
+        for _ in 0..3 {
+            failing_call()?;
+        }
+        let child = Command::new(&program)
+            .arg("short")
+            .stdin(Stdio::null())
+            .status()?;
+        if child.code() != SHORT_CODE {
+            return Err(Error::other("a child ended otherwise"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    println!(r#"{{"failed_calls":{},"children":{rounds}}}"#, 3 * rounds);
+    Ok(0)
+}
+
 #[expect(unsafe_code, reason = "std has no call that fails in a chosen way")]
 fn failing_call() -> Result<()> {
     // SAFETY: -1 is never a descriptor, so nothing is closed.
@@ -71,7 +134,7 @@ fn failing_call() -> Result<()> {
 
 #[expect(unsafe_code, reason = "std only forks to exec")]
 fn fork_and_reap() -> Result<()> {
-    // SAFETY: this program has one thread, and the child does nothing but _exit.
+    // SAFETY: the child does nothing but _exit, which is allowed whatever other threads hold.
     let child = unsafe {
         let child = libc::fork();
         if child == 0 {
@@ -122,5 +185,42 @@ fn work(rounds: u64) {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(round),
         );
+    }
+}
+
+/// Starts `count` children in mode `pause`, which end with this process; says so, and waits to be killed.
+pub(crate) fn crowd(count: u64) -> Result<u8> {
+    let program = std::env::current_exe()?;
+    for _ in 0..count {
+        let mut command = Command::new(&program);
+        command
+            .arg("pause")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        end_with_parent(&mut command);
+        command.spawn()?;
+    }
+    println!("ready");
+    pause()
+}
+
+#[expect(unsafe_code, reason = "only code between fork and exec can ask for it")]
+fn end_with_parent(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    // SAFETY: prctl(2) is async-signal-safe and touches no memory here.
+    unsafe {
+        command.pre_exec(
+            || match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                0 => Ok(()),
+                _ => Err(Error::last_os_error()),
+            },
+        );
+    }
+}
+
+/// Sleeps until it is killed.
+pub(crate) fn pause() -> Result<u8> {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
     }
 }

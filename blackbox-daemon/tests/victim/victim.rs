@@ -37,6 +37,11 @@ const USAGE: &str = "usage: blackbox-victim MODE
   short               exit with 3 at once
   reuse N PID CODE    N children that all have pid PID, each after a byte on standard input: a call fails, exit with CODE
   burst N             N children in mode `short`, at most 16 at once
+  crowd N             N children that sleep until this process ends
+  pause               sleep until killed
+  calls SECONDS       failing calls (EBADF) by every processor
+  forks SECONDS       children that end at once, by every processor
+  quiet ROUNDS        20 times a second three failing calls and a child in mode `short`
   flood SECONDS       failing calls (EBADF) and short-lived children";
 
 fn main() -> ExitCode {
@@ -82,6 +87,11 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
             reuse::turns(count.parse().ok()?, pid.parse().ok()?, code.parse().ok()?)
         }
         ["burst", count] => load::burst(count.parse().ok()?),
+        ["calls", seconds] => load::calls(Duration::from_secs(seconds.parse().ok()?)),
+        ["forks", seconds] => load::forks(Duration::from_secs(seconds.parse().ok()?)),
+        ["quiet", rounds] => load::quiet(rounds.parse().ok()?),
+        ["crowd", count] => load::crowd(count.parse().ok()?),
+        ["pause"] => load::pause(),
         ["flood", seconds] => load::flood(Duration::from_secs(seconds.parse().ok()?)),
         _ => return None,
     })

@@ -42,13 +42,13 @@ pub struct Recording {
     pub watch_cgroups: Vec<String>,
     /// Memory for rare, decisive records (exec, exit, signal, OOM kill).
     #[arg(
-        long, env = "BLACKBOX_WINDOW_DECISIVE_BYTES", default_value = "8MiB",
+        long, env = "BLACKBOX_WINDOW_DECISIVE_BYTES", default_value = "6MiB",
         value_parser = values::window_bytes
     )]
     pub window_decisive_bytes: u64,
     /// Memory for bulk records (failed calls, samples).
     #[arg(
-        long, env = "BLACKBOX_WINDOW_BULK_BYTES", default_value = "24MiB",
+        long, env = "BLACKBOX_WINDOW_BULK_BYTES", default_value = "12MiB",
         value_parser = values::window_bytes
     )]
     pub window_bulk_bytes: u64,
@@ -110,13 +110,13 @@ pub struct Kernel {
     pub syscall_ignore: Errnos,
     /// Size of the ring for decisive records; a power of two.
     #[arg(
-        long, env = "BLACKBOX_RING_CRIT_BYTES", default_value = "16MiB",
+        long, env = "BLACKBOX_RING_CRIT_BYTES", default_value = "8MiB",
         value_parser = values::ring_bytes
     )]
     pub ring_crit_bytes: u32,
     /// Size of the ring for failed calls; a power of two.
     #[arg(
-        long, env = "BLACKBOX_RING_BULK_BYTES", default_value = "8MiB",
+        long, env = "BLACKBOX_RING_BULK_BYTES", default_value = "2MiB",
         value_parser = values::ring_bytes
     )]
     pub ring_bulk_bytes: u32,

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray};
 use aya::programs::links::PinnedLink;
 use aya::programs::{ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfLoader};
@@ -21,6 +21,7 @@ use super::argument;
 use super::btf::{self, Btf};
 use super::offsets::{self, Hook};
 use super::pins::{self, Pins};
+use super::ring::Ring;
 use super::switch::{self, Switch, TAIL, chain};
 use super::tail::{Maps, Tails};
 use super::wire::Plain;
@@ -83,8 +84,8 @@ pub struct Limits {
 pub struct Programs {
     /// Keeps programs and links alive.
     pub(super) tails: Tails,
-    pub(super) crit: RingBuf<MapData>,
-    pub(super) bulk: RingBuf<MapData>,
+    pub(super) crit: Ring,
+    pub(super) bulk: Ring,
     pub(super) tally: PerCpuArray<MapData, Plain<Tally>>,
     pub(super) accounts: BpfHashMap<MapData, u64, Plain<SyscallAccount>>,
     pub(super) heard: Heard,
@@ -138,6 +139,9 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     }
     let btf = Btf::read(Path::new(BTF_PATH))?;
     let offsets = Plain(offsets::offsets(&btf));
+    let mut hooks = offsets::hooks(&btf);
+    // 20 MiB, and aya is about to take as much.
+    drop(btf);
     let settings = Plain(settings(limits, hierarchies));
     let pins = pins(limits, &format!("{offsets:?} {settings:?} {limits:?}"));
     let paths = pins
@@ -155,7 +159,6 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         .map_max_entries("TAIL", limits.tails.max(1) * TAIL_LEN)
         .map_max_entries("TAIL_HEADS", limits.tails.max(1))
         .load(OBJECT)?;
-    let mut hooks = offsets::hooks(&btf);
     let kernel = aya::Btf::from_sys_fs();
     let mut daemon: Array<MapData, Plain<Daemon>> = Array::try_from(map(&mut ebpf, "DAEMON")?)?;
     let before = daemon.get(&0, 0)?.0;
@@ -196,6 +199,7 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         (_, Ok(kernel)) => load_tail(&mut ebpf, kernel).err(),
         (_, Err(error)) => Some(chain(error)),
     };
+    drop(kernel);
     let logger = EbpfLogger::init(&mut ebpf)
         .inspect_err(|error| tracing::warn!(%error, "no diagnostics from the kernel programs"))
         .ok();
@@ -209,8 +213,8 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         heads: Array::try_from(map(&mut ebpf, "TAIL_HEADS")?)?,
     };
     Ok(Programs {
-        crit: RingBuf::try_from(map(&mut ebpf, "CRIT")?)?,
-        bulk: RingBuf::try_from(map(&mut ebpf, "BULK")?)?,
+        crit: ring(&mut ebpf, "CRIT")?,
+        bulk: ring(&mut ebpf, "BULK")?,
         tally: PerCpuArray::try_from(map(&mut ebpf, "TALLY")?)?,
         accounts: BpfHashMap::try_from(map(&mut ebpf, "ACCOUNTS")?)?,
         heard: Heard::new(BpfHashMap::try_from(map(&mut ebpf, "WORDS")?)?),
@@ -339,4 +343,11 @@ fn load_tail(ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<(), String> {
 
 fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
     ebpf.take_map(name).ok_or(Error::NoMap(name))
+}
+
+fn ring(ebpf: &mut Ebpf, name: &'static str) -> Result<Ring, Error> {
+    match map(ebpf, name)? {
+        Map::RingBuf(data) => Ok(Ring::new(data)?),
+        _ => Err(Error::NoMap(name)),
+    }
 }

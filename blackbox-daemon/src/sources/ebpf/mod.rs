@@ -12,6 +12,7 @@ mod governor;
 pub mod load;
 pub mod offsets;
 mod pins;
+mod ring;
 mod sequences;
 mod switch;
 mod tail;
@@ -22,12 +23,12 @@ mod words;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use aya::maps::{MapData, RingBuf};
 use tokio_util::sync::CancellationToken;
 
 use self::counts::Counts;
 use self::load::Programs;
 use self::offsets::Hook;
+use self::ring::Ring;
 use self::sequences::Sequences;
 use self::tail::Tails;
 use self::wakes::Wakes;
@@ -246,14 +247,16 @@ struct Lane<'a> {
 
 impl Lane<'_> {
     /// Moves one batch from the ring to the feed. `None`: the ring is empty. False: the feed is full.
-    fn take(&mut self, ring: &mut RingBuf<MapData>) -> Option<bool> {
+    fn take(&mut self, ring: &mut Ring) -> Option<bool> {
         let Some(place) = self.feed.place(self.name) else {
             return Some(false);
         };
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::new();
         while batch.len() < BATCH {
-            let Some(item) = ring.next() else { break };
-            match decode::decode(&item, self.page) {
+            let Some(decoded) = ring.take(|bytes| decode::decode(bytes, self.page)) else {
+                break;
+            };
+            match decoded {
                 Some(decoded) => {
                     self.sequences.note(decoded.kind, decoded.cpu, decoded.seq);
                     self.counts.note(&decoded.record);

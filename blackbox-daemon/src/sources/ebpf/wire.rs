@@ -1,4 +1,4 @@
-//! The fence around the kernel contract's bytes: the only unsafe code of this source.
+//! The fence around the kernel contract's bytes: the only unsafe code of this source beside its `ring`.
 //!
 //! Types of `blackbox-common` are plain (`repr(C)`, integers only, padded by hand), so any bytes of the right
 //! length are a valid value and any value may be seen as bytes.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::{PodName, Submission};
+use crate::sources::feed::BULK_BATCHES;
 use crate::sources::{Intake, feed};
 
 const NOW: BootTime = BootTime(1_000_000_000_000);
@@ -124,7 +125,11 @@ fn a_noisy_pod_is_refused_and_others_are_not() {
 async fn a_full_queue_is_waited_for_and_refuses_at_no_cost() {
     let (sidecars, mut intake) = sidecars(1 << 20, 1 << 20);
     let one = || vec![telemetry("a", 1, None)];
-    while submit(&sidecars, one(), NOW).is_ok() {}
+    for _ in 0..BULK_BATCHES {
+        let place = sidecars.place(LaneName::Bulk).await.unwrap();
+        let sent = sidecars.submit(place, one(), NOW, WallOffset::from_nanos(0));
+        assert!(sent.is_ok());
+    }
     let (place, taken) = tokio::join!(sidecars.place(LaneName::Bulk), intake.bulk.recv());
     assert!(taken.is_some());
     let sent = sidecars.submit(place.unwrap(), one(), NOW, WallOffset::from_nanos(0));
