@@ -53,6 +53,7 @@ struct Bounds {
     bulk_start: Option<BootTime>,
     decisive_gone_to: Option<BootTime>,
     own_gone_to: BTreeMap<CgroupId, BootTime>,
+    crowd_gone_to: BTreeMap<CgroupId, BootTime>,
     evicted: ByClass,
 }
 
@@ -76,6 +77,7 @@ pub(super) fn write(case: &Case) -> io::Result<Vec<u8>> {
             bulk_start: slice.bulk_start,
             decisive_gone_to: slice.decisive_gone_to,
             own_gone_to: slice.own_gone_to.clone().into_iter().collect(),
+            crowd_gone_to: slice.crowd_gone_to.clone().into_iter().collect(),
             evicted: slice.evicted,
         },
     };
@@ -111,6 +113,7 @@ impl Kept {
                 bulk_start: self.slice.bulk_start,
                 decisive_gone_to: self.slice.decisive_gone_to,
                 own_gone_to: self.slice.own_gone_to.into_iter().collect(),
+                crowd_gone_to: self.slice.crowd_gone_to.into_iter().collect(),
                 decisive,
                 bulk,
                 evicted: self.slice.evicted,

@@ -12,7 +12,7 @@ use super::SCHEMA;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// `blackbox.bundle/v1`.
+    /// `blackbox.bundle/v2`.
     pub schema: String,
     /// The version that made it.
     pub made_by: String,

@@ -35,7 +35,7 @@ use crate::report::case::Case;
 use crate::report::format::{Format, Options};
 
 /// What its version is; another one cannot be replayed.
-pub const SCHEMA: &str = "blackbox.bundle/v1";
+pub const SCHEMA: &str = "blackbox.bundle/v2";
 
 /// Level of compression: three times as fast as the default, and a tenth larger on records.
 const LEVEL: i32 = 1;

@@ -55,6 +55,8 @@ pub(super) fn read(bytes: &[u8]) -> io::Result<Vec<Sealed>> {
         records.push(record);
         rest = after;
     }
+    // As they arrived: they were written lane by lane.
+    records.sort_by_key(|(id, _)| *id);
     Ok(sealed(&records))
 }
 

@@ -238,7 +238,7 @@ fn what_was_changed_is_refused() {
     assert!(matches!(error, Error::Changed(_)), "{error}");
     let error = refused(|entries| {
         let mut manifest: Manifest = serde_json::from_slice(&entries[0].1).unwrap();
-        manifest.schema = "blackbox.bundle/v2".to_owned();
+        manifest.schema = "blackbox.bundle/v9".to_owned();
         entries[0].1 = serde_json::to_vec(&manifest).unwrap();
     });
     assert!(matches!(error, Error::Version(_)), "{error}");

@@ -33,7 +33,9 @@ use crate::words;
 #[must_use]
 pub fn build(case: &Case) -> Report {
     let mut records = case.slice.records(LaneName::Decisive);
-    let decisive: Vec<(RecordId, Record)> = records.by_ref().collect();
+    let mut decisive: Vec<(RecordId, Record)> = records.by_ref().collect();
+    // As they arrived: those of a crowd come after the others.
+    decisive.sort_by_key(|(id, _)| *id);
     let mut unread = Unread {
         decisive: records.malformed(),
         ..Unread::default()

@@ -7,7 +7,7 @@ use super::case::Case;
 use super::cast::Cast;
 use super::{Completeness, DegradedPart, GapCount, SourceLine, hidden};
 use crate::record::{
-    BootTime, Class, Event, Health, LifeEnd, LossCause, Record, RecordId, SourceName,
+    BootTime, CgroupId, Class, Event, Health, LifeEnd, LossCause, Record, RecordId, SourceName,
     is_counted_by_cgroup,
 };
 use crate::words;
@@ -39,7 +39,12 @@ pub(super) fn decisive_is_whole(
         Event::Began(began) => !began.kernel_kept,
         _ => false,
     });
-    let gone = case.slice.decisive_gone_to;
+    // What a crowd lost is about its own processes; an incident that is about no process may be about them too.
+    let process = case.incident.process();
+    let own = |id: &CgroupId| process.is_none_or(|process| process.cgroup == *id);
+    let crowds = case.slice.crowd_gone_to.iter();
+    let crowds = crowds.filter_map(|(id, newest)| own(id).then_some(*newest));
+    let gone = case.slice.decisive_gone_to.max(crowds.max());
     let reaches_back = gone.is_none_or(|newest| newest < case.slice.start);
     let kernel = case.ledger.sources.get(&SourceName::Ebpf);
     !lost && reaches_back && unread.decisive == 0 && matches!(kernel, Some(Health::Ok))
@@ -135,10 +140,19 @@ fn gaps(decisive: &[(RecordId, Record)]) -> Vec<GapCount> {
 }
 
 fn summary(case: &Case, whole: bool, gaps: &[GapCount], own: u64) -> String {
-    let decisive = if whole {
-        "every decisive record (exec, exit, signal, OOM kill, cgroup) of this window is here"
-    } else {
-        "decisive records may be missing: see the losses and sources below"
+    let crowds = case.slice.crowd_gone_to.len();
+    let decisive = match (whole, crowds) {
+        (true, 0) => {
+            "every decisive record (exec, exit, signal, OOM kill, cgroup) of this window is here"
+                .to_owned()
+        }
+        (true, _) => format!(
+            "every decisive record (exec, exit, signal, OOM kill, cgroup) of this window is here, but for other cgroups that \
+             made more than their share: {crowds}"
+        ),
+        (false, _) => {
+            "decisive records may be missing: see the losses and sources below".to_owned()
+        }
     };
     let lost: u64 = gaps.iter().map(|gap| gap.count).sum();
     let bulk = match lost {

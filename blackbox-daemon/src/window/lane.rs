@@ -39,6 +39,23 @@ pub struct LaneStats {
     pub sealed: u64,
 }
 
+impl LaneStats {
+    /// What two lanes hold together.
+    pub(super) fn and(self, other: Self) -> Self {
+        let mut evicted = self.evicted;
+        evicted.add_all(&other.evicted);
+        Self {
+            bytes: self.bytes + other.bytes,
+            records: self.records + other.records,
+            segments: self.segments + other.segments,
+            oldest: [self.oldest, other.oldest].into_iter().flatten().min(),
+            newest: self.newest.max(other.newest),
+            evicted,
+            sealed: self.sealed + other.sealed,
+        }
+    }
+}
+
 /// See the module.
 pub(super) struct Lane {
     limits: Limits,
@@ -50,6 +67,8 @@ pub(super) struct Lane {
     held: usize,
     /// `None`: no cgroup is limited.
     shares: Option<Shares>,
+    /// What goes for want of room is a loss of those it belonged to, and of nobody else.
+    own_losses: bool,
     evicted: ByClass,
     /// Newest record time that ever went, by age or by cap.
     gone_to: Option<BootTime>,
@@ -66,10 +85,25 @@ impl Lane {
             untaken: 0,
             held: 0,
             shares: share.map(Shares::new),
+            own_losses: false,
             evicted: ByClass::default(),
             gone_to: None,
             sealed_total: 0,
         }
+    }
+
+    /// One for cgroups that have used up their share elsewhere: what it evicts, only they have lost.
+    pub(super) fn of_a_crowd(limits: Limits) -> Self {
+        Self {
+            own_losses: true,
+            ..Self::new(limits, Some(usize::MAX))
+        }
+    }
+
+    /// Whether a cgroup holds more than its share, whether the lane is full or not.
+    pub(super) fn used_up(&mut self, cgroup: CgroupId) -> bool {
+        let shares = self.shares.as_mut();
+        shares.is_some_and(|shares| shares.used_up(cgroup))
     }
 
     /// The window's newest time is now `mark`: seals the open segment when it has reached its age, and lets
@@ -220,7 +254,7 @@ impl Lane {
         while self.held + size > self.budget() {
             let by_class = match self.drop_excess() {
                 Some(by_class) => by_class,
-                None => match self.drop_oldest() {
+                None => match self.evict_oldest() {
                     Some(by_class) => by_class,
                     None => return,
                 },
@@ -244,6 +278,18 @@ impl Lane {
         }
         shares.remove(&gone.shares);
         Some(gone.sealed.index().by_class)
+    }
+
+    /// Lets the oldest sealed segment go for want of room.
+    fn evict_oldest(&mut self) -> Option<ByClass> {
+        if let (true, Some(shares), Some(oldest)) =
+            (self.own_losses, &mut self.shares, self.sealed.front())
+        {
+            for (owner, _) in &oldest.shares {
+                shares.lost(*owner, oldest.newest);
+            }
+        }
+        self.drop_oldest()
     }
 
     /// Lets the oldest sealed segment go and says what was in it.

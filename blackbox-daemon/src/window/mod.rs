@@ -27,6 +27,10 @@
 //! records: of the segments that hold nothing but its records the oldest goes first, so a flood keeps its newest
 //! records and evicts nobody else's. Only when it has no segment for itself are its new failing calls shed. While the
 //! lane is not full, any cgroup may fill it. Samples and counts are never shed.
+//!
+//! **Crowds.** Decisive records are never shed, and a fork storm makes as many as the processors can. A cgroup that holds an
+//! eighth of the decisive lane goes on in a quarter of it that is for such cgroups alone (the crowd): of a storm its beginning
+//! and its newest are kept, and what is evicted between is nobody else's.
 
 mod frame;
 mod fresh;
@@ -37,7 +41,7 @@ mod slice;
 
 use std::time::Duration;
 
-use crate::record::{BootTime, Class, LaneName, Record, RecordId};
+use crate::record::{BootTime, CgroupId, Class, LaneName, Record, RecordId};
 use frame::{Entry, Frames, decode, encode};
 pub use fresh::{Fresh, Piece};
 pub use lane::LaneStats;
@@ -98,6 +102,8 @@ pub struct Stats {
 pub struct Window {
     retention: Duration,
     decisive: Lane,
+    /// Decisive records of cgroups that have used up their share of the lane above.
+    crowd: Lane,
     bulk: Lane,
     /// Newest record time seen. It never goes back.
     mark: BootTime,
@@ -108,6 +114,11 @@ pub struct Window {
 
 /// Largest segment, bytes, so that the lengths in it fit in 32 bits.
 const SEGMENT_MAX: usize = 1 << 30;
+
+/// Of the decisive memory so much is the crowd's: one in this many bytes.
+const CROWD: usize = 4;
+/// And of the rest, one cgroup's share before it counts among the crowd.
+const DECISIVE_SHARE: usize = 8;
 
 /// Scratch memory that is kept between appends, bytes. Only a huge record needs more, once.
 const SCRATCH_KEPT: usize = 64 << 10;
@@ -123,9 +134,12 @@ impl Window {
         };
         let percent = usize::from(config.bulk_share_percent.min(100));
         let share = config.bulk_bytes / 100 * percent;
+        let crowd = config.decisive_bytes / CROWD;
+        let decisive = config.decisive_bytes - crowd;
         Self {
             retention: config.retention,
-            decisive: Lane::new(limits(config.decisive_bytes), None),
+            decisive: Lane::new(limits(decisive), Some(decisive / DECISIVE_SHARE)),
+            crowd: Lane::of_a_crowd(limits(crowd)),
             bulk: Lane::new(limits(config.bulk_bytes), Some(share)),
             mark: BootTime(0),
             last_id: 0,
@@ -141,6 +155,9 @@ impl Window {
         let class = record.event.class();
         let cgroup = record.subject.cgroup();
         let lane = match class.lane() {
+            LaneName::Decisive if comes_in_crowds(class) && self.is_crowd(cgroup) => {
+                &mut self.crowd
+            }
             LaneName::Decisive => &mut self.decisive,
             LaneName::Bulk => &mut self.bulk,
         };
@@ -169,11 +186,18 @@ impl Window {
         Appended::Kept(id)
     }
 
+    fn is_crowd(&mut self, cgroup: Option<CgroupId>) -> bool {
+        cgroup.is_some_and(|cgroup| self.decisive.used_up(cgroup))
+    }
+
     /// The records from `start` to `end`, both included. Seals the open segments, then clones sealed `Bytes`:
     /// the cost grows with the segments, not with the records.
     pub fn slice(&mut self, start: BootTime, end: BootTime) -> Slice {
         let mut evicted = *self.decisive.evicted();
+        evicted.add_all(self.crowd.evicted());
         evicted.add_all(self.bulk.evicted());
+        let mut decisive = self.decisive.slice(start, end);
+        decisive.extend(self.crowd.slice(start, end));
         Slice {
             start,
             end,
@@ -181,7 +205,8 @@ impl Window {
             bulk_start: self.bulk.start(),
             decisive_gone_to: self.decisive.gone_to(),
             own_gone_to: self.bulk.own_gone_to(),
-            decisive: self.decisive.slice(start, end),
+            crowd_gone_to: self.crowd.own_gone_to(),
+            decisive,
             bulk: self.bulk.slice(start, end),
             evicted,
         }
@@ -192,6 +217,7 @@ impl Window {
         let mut fresh = Fresh::default();
         let (decisive, bulk) = (LaneName::Decisive, LaneName::Bulk);
         self.decisive.take_fresh(decisive, usize::MAX, &mut fresh);
+        self.crowd.take_fresh(decisive, usize::MAX, &mut fresh);
         self.bulk.take_fresh(bulk, bulk_most, &mut fresh);
         fresh
     }
@@ -199,6 +225,7 @@ impl Window {
     /// Everything it holds is in the journal; or nothing is, and all must be taken again.
     pub fn set_taken(&mut self, all: bool) {
         self.decisive.set_taken(all);
+        self.crowd.set_taken(all);
         self.bulk.set_taken(all);
     }
 
@@ -217,7 +244,7 @@ impl Window {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
-            decisive: self.decisive.stats(),
+            decisive: self.decisive.stats().and(self.crowd.stats()),
             bulk: self.bulk.stats(),
         }
     }
@@ -229,8 +256,22 @@ impl Window {
         self.mark = at;
         let cutoff = at.minus(self.retention);
         self.decisive.advance(at, cutoff);
+        self.crowd.advance(at, cutoff);
         self.bulk.advance(at, cutoff);
     }
+}
+
+/// Whether a process can have as many of these as it likes.
+fn comes_in_crowds(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Exec
+            | Class::Exit
+            | Class::Signal
+            | Class::CrashStack
+            | Class::Words
+            | Class::LastCall
+    )
 }
 
 /// The records in a piece, under their ids, and how many do not decode.

@@ -29,7 +29,10 @@ pub struct Slice {
     pub decisive_gone_to: Option<BootTime>,
     /// Up to when single cgroups lost bulk records of their own, because they were above their share.
     pub own_gone_to: HashMap<CgroupId, BootTime>,
-    /// Decisive segments that may hold records of this slice, in order of arrival.
+    /// Up to when single cgroups lost decisive records of their own, because they were above their share of that lane.
+    pub crowd_gone_to: HashMap<CgroupId, BootTime>,
+    /// Decisive segments that may hold records of this slice, in order of arrival: first the lane's, then the crowd's. Ids tell
+    /// the order of their records.
     pub decisive: Vec<Sealed>,
     /// Bulk segments that may hold records of this slice, in order of arrival.
     pub bulk: Vec<Sealed>,

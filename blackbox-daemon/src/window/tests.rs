@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::record::{
-    CallCounts, CgroupId, Comm, Event, FailedCall, NodeMemory, Process, ProcessKey, Subject,
+    CallCounts, CgroupId, Class, Comm, Event, Exec, FailedCall, NodeMemory, Process, ProcessKey,
+    Subject,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -252,4 +253,54 @@ fn any_config_holds() {
         }
         window.slice(BootTime(0), BootTime(u64::MAX));
     }
+}
+
+/// A process of `cgroup` that runs a program.
+fn run(millis: u64, cgroup: u64) -> Record {
+    let process = Process {
+        key: ProcessKey {
+            tgid: 7,
+            start: BootTime(1),
+        },
+        tid: 7,
+        comm: Comm::from_text("sh"),
+        cgroup: CgroupId(cgroup),
+    };
+    Record {
+        at: BootTime(millis * SECOND / 1_000),
+        subject: Subject::Process(process),
+        event: Event::Exec(Exec {
+            parent: process,
+            exe: "/bin/sh".to_owned(),
+        }),
+    }
+}
+
+#[test]
+fn a_storm_of_one_cgroup_evicts_no_decisive_record_of_another() {
+    let mut window = Window::new(small());
+    for at in 0..4_000 {
+        append(&mut window, &run(at, 9));
+        if at % 40 == 0 {
+            append(&mut window, &run(at, 1));
+        }
+    }
+    let stats = window.stats().decisive;
+    assert!(stats.bytes <= small().decisive_bytes, "{stats:?}");
+    assert!(stats.evicted.of(Class::Exec) > 2_000, "{stats:?}");
+    let slice = window.slice(BootTime(0), BootTime(u64::MAX));
+    assert_eq!(slice.decisive_gone_to, None);
+    let lost: Vec<CgroupId> = slice.crowd_gone_to.keys().copied().collect();
+    assert_eq!(lost, [CgroupId(9)]);
+    let of = |cgroup| {
+        let records = slice.records(LaneName::Decisive).map(|(_, record)| record);
+        let own = records.filter(move |record| record.subject.cgroup() == Some(CgroupId(cgroup)));
+        own.map(|record| record.at).collect::<Vec<_>>()
+    };
+    assert_eq!(of(1).len(), 100);
+    // Of the storm, how it began and what came last.
+    let storm = of(9);
+    assert_eq!(storm.first(), Some(&BootTime(0)));
+    assert_eq!(storm.last(), Some(&run(3_999, 9).at));
+    assert_eq!(stats.evicted.total() + stats.records, 4_100);
 }

@@ -17,3 +17,4 @@ mod server;
 mod memory;
 mod node;
 mod promise;
+mod storm;
