@@ -63,5 +63,6 @@ pub mod descriptors;
 pub mod doctor;
 pub mod durability;
 pub mod log;
+pub mod memory;
 pub mod privileges;
 pub mod words;

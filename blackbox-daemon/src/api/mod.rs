@@ -37,6 +37,7 @@ use self::stream::Live;
 use self::views::Views;
 use crate::destinations::{Archive, Destinations};
 use crate::durability::Durability;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::privileges::State;
 use crate::record::BootTime;
@@ -108,6 +109,8 @@ pub struct Parts {
     pub metrics_served: bool,
     /// What the daemon has given up. `None`: nothing is known of that.
     pub privileges: Option<State>,
+    /// How the daemon stands to its soft limit of memory. `None`: nothing is known of that.
+    pub memory: Option<Memory>,
 }
 
 /// What is read, without scopes and limits. The export, which is dear, is apart.

@@ -68,7 +68,8 @@ pub struct HealthAnswer {
     uptime: String,
     uptime_seconds: u64,
     /// v1's ring_buffer, system_collector, pod_watcher and metrics_collector; and kernel_events, destinations, durability, privileges
-    /// (degraded: something could not be given up, or the filter of system calls denied one; disabled: no filter is wanted).
+    /// (degraded: something could not be given up, or the filter of system calls denied one; disabled: no filter is wanted),
+    /// memory (degraded: above the soft limit, bulk records are shed and sidecars asked to wait).
     components: BTreeMap<&'static str, Fitness>,
     /// Whether what is kept on disk is kept as it should be. `degraded` is told while the daemon goes on recording.
     durability: Fitness,
@@ -158,7 +159,11 @@ fn components(api: &Api, status: &Status, now: BootTime) -> BTreeMap<&'static st
         ),
         (DURABILITY, durability(api)),
     ];
-    parts.into_iter().chain(privileges).collect()
+    let memory = api.memory.as_ref().map(|memory| match memory.is_short() {
+        true => ("memory", Fitness::Degraded),
+        false => ("memory", Fitness::Healthy),
+    });
+    parts.into_iter().chain(privileges).chain(memory).collect()
 }
 
 fn durability(api: &Api) -> Fitness {

@@ -23,6 +23,7 @@ use crate::clock::{self, WallOffset};
 use crate::config::Config;
 use crate::destinations::{Destinations, kubernetes};
 use crate::durability::Durability;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::privileges::seccomp::{Role, denied};
 use crate::privileges::standing::{Hands, NotAllowed, Standing};
@@ -115,6 +116,8 @@ impl App {
         metrics.read_redactor(config.redactor.clone());
         metrics.read_privileges(privileges.clone());
         let kernel_kept = kernel.as_ref().is_ok_and(|programs| programs.taken_over);
+        let memory = Memory::new(config.memory);
+        metrics.read_memory(memory.clone());
         let sources = Sources::start(&config, kernel, &hierarchies, &feed, (&metrics, &node));
         let parts = Parts {
             config: &config,
@@ -124,6 +127,7 @@ impl App {
             metrics: &metrics,
             node: &node,
             privileges: &privileges,
+            memory: &memory,
         };
         let kept = former::open(&config, node.boot_id.as_deref(), kernel_kept, &durability);
         let journal = kept.journal.clone();
@@ -144,6 +148,11 @@ impl App {
         );
         let events = CancellationToken::new();
         let watching = tokio::spawn(denied::watch(events.clone()));
+        tokio::spawn(
+            memory
+                .clone()
+                .watch(config.proc_root.clone(), events.clone()),
+        );
         let writing = events_on_pods(&parts, &recording, &sources, &events);
         ends.wait().await;
         tracing::info!("stopping: open incidents are closed and written");

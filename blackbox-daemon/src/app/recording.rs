@@ -13,6 +13,7 @@ use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
 use crate::durability::Durability;
 use crate::evidence::{self, Finder};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::privileges::State;
 use crate::record::CgroupId;
@@ -44,6 +45,7 @@ pub(super) struct Parts<'a> {
     pub(super) metrics: &'a Metrics,
     pub(super) node: &'a NodeInfo,
     pub(super) privileges: &'a State,
+    pub(super) memory: &'a Memory,
 }
 
 impl Recording {
@@ -91,7 +93,9 @@ impl Recording {
         let core = core.arming_up_to(slots);
         let (cases, waiting) = mpsc::channel(MAX_CASES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let recorder = Recorder::new(core, intake, cases).with_backlog(cases_left);
+        let recorder = Recorder::new(core, intake, cases)
+            .with_backlog(cases_left)
+            .sparing(parts.memory.clone());
         let keeper = kept
             .journal
             .as_ref()

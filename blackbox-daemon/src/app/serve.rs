@@ -56,7 +56,7 @@ impl Serving {
             );
             let api = Api::new(api::Parts {
                 recorder: recording.handle.clone(),
-                sidecars: Sidecars::new(sidecars, feed.clone()),
+                sidecars: Sidecars::new(sidecars, feed.clone()).sparing(parts.memory.clone()),
                 destinations: parts.destinations.clone(),
                 durability: parts.durability.clone(),
                 metrics: parts.metrics.clone(),
@@ -74,6 +74,7 @@ impl Serving {
                 window: parts.config.window,
                 metrics_served: parts.config.metrics.is_some(),
                 privileges: Some(parts.privileges.clone()),
+                memory: Some(parts.memory.clone()),
             });
             self.api(api, config, feed)?;
         }

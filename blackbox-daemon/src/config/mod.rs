@@ -18,6 +18,7 @@ use crate::destinations::{DestinationConfig, file};
 use crate::incident;
 use crate::incident::trigger::Rules;
 use crate::journal;
+use crate::memory;
 use crate::metrics;
 use crate::privileges;
 use crate::redact::Redactor;
@@ -78,6 +79,8 @@ pub struct Config {
     pub privileges: privileges::Config,
     /// Hides secrets before anything is kept.
     pub redactor: Redactor,
+    /// Soft limit of the daemon's own memory, bytes.
+    pub memory: u64,
     /// Where the window is kept on disk, or why it is not.
     pub journal: Result<journal::Config, &'static str>,
 }
@@ -133,6 +136,12 @@ impl Config {
         } = settings;
         let settle = recording.settle_time;
         let journal = journal(&recording);
+        let kept = recording.window_decisive_bytes
+            + recording.window_bulk_bytes
+            + u64::from(kernel.ring_crit_bytes)
+            + u64::from(kernel.ring_bulk_bytes);
+        let fitting = || memory::fitting(kept, memory::allowed());
+        let memory = recording.memory_soft_limit.unwrap_or_else(fitting);
         let redactor = redactor(recording.redact_patterns.as_deref().unwrap_or_default())?;
         Ok(Self {
             window: recording.buffer_window_size,
@@ -180,6 +189,7 @@ impl Config {
                 seccomp: privileges.seccomp == args::Seccomp::On,
             },
             redactor,
+            memory,
             journal,
         })
     }

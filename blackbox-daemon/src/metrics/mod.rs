@@ -12,6 +12,7 @@ mod families;
 mod instruments;
 mod journal;
 mod kube;
+mod memory;
 mod node;
 mod page;
 mod privileges;
@@ -41,6 +42,7 @@ use crate::clock::{self, WallOffset};
 use crate::destinations::Destinations;
 use crate::durability::Durability;
 use crate::journal::Journal;
+use crate::memory::Memory;
 use crate::privileges::State;
 use crate::recorder::status::Handle;
 use crate::redact::Redactor;
@@ -74,6 +76,7 @@ struct Inner {
     durability: OnceLock<Durability>,
     journal: OnceLock<Journal>,
     privileges: OnceLock<State>,
+    memory: OnceLock<Memory>,
 }
 
 impl Metrics {
@@ -97,6 +100,7 @@ impl Metrics {
             durability: OnceLock::new(),
             journal: OnceLock::new(),
             privileges: OnceLock::new(),
+            memory: OnceLock::new(),
         })))
     }
 
@@ -146,6 +150,11 @@ impl Metrics {
         self.0.journal.get_or_init(|| journal);
     }
 
+    /// Shows how the daemon stands to its soft limit. The first one given counts.
+    pub fn read_memory(&self, memory: Memory) {
+        self.0.memory.get_or_init(|| memory);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -180,6 +189,9 @@ impl Metrics {
         }
         if let Some(durability) = inner.durability.get() {
             durability::collect(&mut families, &durability.read());
+        }
+        if let Some(memory) = inner.memory.get() {
+            memory::collect(&mut families, memory);
         }
         if let Some(programs) = inner.programs.get() {
             programs::collect(&mut families, inner.process.root(), programs);

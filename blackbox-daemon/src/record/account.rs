@@ -239,11 +239,13 @@ pub enum LossCause {
     NoPlace,
     /// It was read from the kernel by a daemon that died before it was written to the journal.
     Died,
+    /// The daemon was above its soft limit of memory.
+    Memory,
 }
 
 impl LossCause {
     /// Every cause.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Throttled,
         Self::RingFull,
         Self::FeedFull,
@@ -251,6 +253,7 @@ impl LossCause {
         Self::Share,
         Self::NoPlace,
         Self::Died,
+        Self::Memory,
     ];
 
     /// The name used in reports and metrics.
@@ -264,6 +267,7 @@ impl LossCause {
             Self::Share => "share",
             Self::NoPlace => "no_place",
             Self::Died => "died",
+            Self::Memory => "memory",
         }
     }
 }

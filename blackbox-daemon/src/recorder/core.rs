@@ -10,6 +10,7 @@ use crate::identity::{Identities, Names};
 use crate::incident::ends::Ends;
 use crate::incident::trigger::{self, About, Rules};
 use crate::incident::{self, Incident, Incidents};
+use crate::memory;
 use crate::record::{
     BootTime, CgroupId, Class, Event, Gap, Health, KernelTally, LossCause, Record, SourceName,
     Subject,
@@ -41,8 +42,10 @@ pub struct Core {
     pub(super) identities: Identities,
     pub(super) incidents: Incidents,
     pub(super) ledger: Ledger,
-    /// Records the window shed since its last gap, by class.
-    shed: BTreeMap<Class, u64>,
+    /// Records that were shed since the last gap, by class and cause.
+    shed: BTreeMap<(Class, LossCause), u64>,
+    /// Memory is short: bulk is shed.
+    pub(super) short: bool,
     /// The node's latest samples.
     latest: Latest,
     /// How containers ended so far.
@@ -85,6 +88,7 @@ impl Core {
             incidents: Incidents::new(config.incidents),
             ledger: Ledger::default(),
             shed: BTreeMap::new(),
+            short: false,
             latest: Latest::default(),
             ends: Ends::default(),
             arming: Arming::new(0),
@@ -120,10 +124,14 @@ impl Core {
             return;
         }
         let class = record.event.class();
+        if self.short && memory::sheds(class) {
+            *self.shed.entry((class, LossCause::Memory)).or_default() += 1;
+            return;
+        }
         let id = match self.window.append(record, now) {
             Appended::Kept(id) => id,
             Appended::Shed => {
-                *self.shed.entry(class).or_default() += 1;
+                *self.shed.entry((class, LossCause::Share)).or_default() += 1;
                 return;
             }
         };
@@ -219,12 +227,12 @@ impl Core {
         }
     }
 
-    /// Turns what the window shed into gaps, many records into one.
+    /// Turns what was shed into gaps, many records into one.
     fn lose_shed(&mut self, now: BootTime, wall: WallOffset) {
         let shed = std::mem::take(&mut self.shed).into_iter();
-        let gap = |(class, count)| Gap {
+        let gap = |((class, cause), count)| Gap {
             class,
-            cause: LossCause::Share,
+            cause,
             count,
         };
         self.lose(shed.map(gap).collect(), now, wall);

@@ -22,6 +22,7 @@ use self::status::{Desk, Handle, Request, Status};
 use crate::arming::Order;
 use crate::clock::{self, WallOffset};
 use crate::incident;
+use crate::memory::Memory;
 use crate::record::{BootTime, Event, Record};
 use crate::report::case::Case;
 use crate::sources::Intake;
@@ -52,6 +53,8 @@ pub struct Recorder {
     keeper: Option<Keeper>,
     /// What a former life left.
     backlog: Backlog,
+    /// How the daemon stands to its soft limit, if it has one.
+    memory: Option<Memory>,
 }
 
 /// How containers are armed.
@@ -77,6 +80,7 @@ impl Recorder {
             hands: None,
             keeper: None,
             backlog: Backlog::default(),
+            memory: None,
         }
     }
 
@@ -104,6 +108,15 @@ impl Recorder {
     pub fn with_backlog(self, cases: Vec<Case>) -> Self {
         Self {
             backlog: Backlog::new(cases),
+            ..self
+        }
+    }
+
+    /// Sheds bulk while this is short.
+    #[must_use]
+    pub fn sparing(self, memory: Memory) -> Self {
+        Self {
+            memory: Some(memory),
             ..self
         }
     }
@@ -172,6 +185,7 @@ impl Recorder {
 
     fn bulk(&mut self, batch: &[Record]) {
         let (now, wall) = (clock::boot_now(), WallOffset::now());
+        self.core.short = self.memory.as_ref().is_some_and(Memory::is_short);
         for record in batch {
             self.core.take(record, now, wall);
         }

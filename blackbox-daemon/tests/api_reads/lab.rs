@@ -89,6 +89,7 @@ impl Lab {
             started: clock::boot_now(),
             window: WINDOW,
             privileges: None,
+            memory: None,
             metrics_served: false,
         });
         let path = format!("/kubepods/pod0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0/{CONTAINER}");

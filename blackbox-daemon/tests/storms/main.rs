@@ -17,4 +17,5 @@ mod server;
 mod memory;
 mod node;
 mod promise;
+mod soft;
 mod storm;

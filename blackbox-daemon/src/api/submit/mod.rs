@@ -104,12 +104,16 @@ fn map(field: &str, object: &Fields) -> Result<Map<String, Value>, ApiError> {
     serde_json::from_str(&object.text).map_err(|error| ApiError::field(field, error.to_string()))
 }
 
+/// Memory that is short is not before this long.
+const SHORT: std::time::Duration = std::time::Duration::from_secs(10);
+
 fn refused(refused: &Refused) -> ApiError {
     let error = |code| ApiError::new(code, refused.to_string());
     match refused {
         Refused::PodShare { retry_after, .. } | Refused::TotalShare { retry_after, .. } => {
             error(Code::RateLimitExceeded).retry_after(*retry_after)
         }
+        Refused::Memory => error(Code::RateLimitExceeded).retry_after(SHORT),
         Refused::Busy => {
             error(Code::ServiceUnavailable).retry_after(std::time::Duration::from_secs(1))
         }

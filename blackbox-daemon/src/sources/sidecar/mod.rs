@@ -16,6 +16,7 @@ use self::budget::Budget;
 use super::Feed;
 use super::feed::Place;
 use crate::clock::WallOffset;
+use crate::memory::Memory;
 use crate::record::{
     BootTime, Event, LaneName, PodName, Record, Reported, Subject, Submission, Telemetry,
 };
@@ -74,6 +75,8 @@ pub enum Refused {
     },
     #[error("the recorder is behind: its queue is full")]
     Busy,
+    #[error("the daemon is short of memory: it takes no telemetry for the moment")]
+    Memory,
 }
 
 /// The way from the API to the recorder.
@@ -82,6 +85,7 @@ pub struct Sidecars {
     config: Config,
     feed: Feed,
     state: Arc<Mutex<State>>,
+    memory: Option<Memory>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +110,16 @@ impl Sidecars {
             config,
             feed,
             state: Arc::default(),
+            memory: None,
+        }
+    }
+
+    /// Takes no telemetry while this is short.
+    #[must_use]
+    pub fn sparing(self, memory: Memory) -> Self {
+        Self {
+            memory: Some(memory),
+            ..self
         }
     }
 
@@ -113,8 +127,11 @@ impl Sidecars {
     /// turn while a queue's worth of single objects comes.
     ///
     /// # Errors
-    /// There was none.
+    /// There was none; or memory is short, and it is for bulk.
     pub async fn place(&self, lane: LaneName) -> Result<Place<'_>, Refused> {
+        if lane == LaneName::Bulk && self.memory.as_ref().is_some_and(Memory::is_short) {
+            return Err(Refused::Memory);
+        }
         let waiting = tokio::time::timeout(PATIENCE, self.feed.next_place(lane));
         waiting.await.ok().flatten().ok_or(Refused::Busy)
     }
