@@ -142,8 +142,11 @@ fn read(slice: &Slice, lane: LaneName) -> Vec<Kept> {
     slice.records(lane).collect()
 }
 
+/// In order of arrival: a slice has those of a crowd after the others.
 fn held(window: &mut Window, lane: LaneName) -> Vec<Kept> {
-    read(&window.slice(BootTime(0), FOREVER), lane)
+    let mut held = read(&window.slice(BootTime(0), FOREVER), lane);
+    held.sort_by_key(|(id, _)| *id);
+    held
 }
 
 /// Those of `kept` in `lane` from `start` to `end`, both included.
@@ -263,11 +266,17 @@ proptest! {
         let kept = feed(&mut window, &records(&steps));
         let ids: Vec<u64> = kept.iter().map(|(id, _)| id.0).collect();
         prop_assert_eq!(ids, (1..=kept.len() as u64).collect::<Vec<_>>());
-        for lane in LANES {
-            let all = expected(&kept, lane, BootTime(0), FOREVER);
-            let held = held(&mut window, lane);
-            prop_assert!(all.ends_with(&held), "what is held is the newest part, unchanged");
-        }
+        let all = LANES.map(|lane| expected(&kept, lane, BootTime(0), FOREVER));
+        let [decisive, bulk] = LANES.map(|lane| held(&mut window, lane));
+        prop_assert!(all[1].ends_with(&bulk), "what is held is the newest part, unchanged");
+        prop_assert!(decisive.iter().all(|one| all[0].contains(one)), "unchanged");
+        let slice = window.slice(BootTime(0), FOREVER);
+        let gone = slice.decisive_gone_to.unwrap_or_default();
+        let whole = |(_, record): &&Kept| {
+            let cgroup = record.subject.cgroup();
+            record.at > gone && cgroup.is_none_or(|id| !slice.crowd_gone_to.contains_key(&id))
+        };
+        prop_assert!(all[0].iter().filter(whole).all(|one| decisive.contains(one)), "and nothing else has gone");
     }
 
     #[test]

@@ -220,12 +220,36 @@ fn small_core() -> Core {
     })
 }
 
+/// So many cgroups that none has more than its share.
+fn one_of_many(number: u64) -> CgroupId {
+    CgroupId(1_000 + number % 64)
+}
+
+#[test]
+fn a_storm_of_one_cgroup_leaves_reports_about_others_whole() {
+    let mut core = small_core();
+    take(
+        &mut core,
+        &death_by(victim(), 0, signal(0, killer(), SIGKILL, SI_USER)),
+    );
+    for ms in 10..1_500 {
+        let clean = process(5_000, "clean", OTHER);
+        take(&mut core, &[about(clean, ms, Event::Exit(exit(0)))]);
+    }
+    let told = core.turn(at(2_500), wall(), false);
+    let (report, page) = (document(&told[0]), text(&told[0]));
+    assert!(row(&report, "exit")["evicted"].as_u64().unwrap() > 500);
+    assert_eq!(report["verdict"]["grade"], "proven", "{page}");
+    assert_eq!(report["completeness"]["complete"], true, "{page}");
+    assert!(page.contains("made more than their share: 1"), "{page}");
+}
+
 #[test]
 fn a_decisive_lane_that_overflows_says_so() {
     let mut core = small_core();
     let mut records = Vec::new();
     for ms in 0..1_000 {
-        let clean = process(5_000 + u32::try_from(ms).unwrap(), "clean", OTHER);
+        let clean = process(5_000 + u32::try_from(ms).unwrap(), "clean", one_of_many(ms));
         records.push(about(clean, ms, Event::Exit(exit(0))));
     }
     take(&mut core, &records);
@@ -314,7 +338,7 @@ fn a_death_whose_records_are_gone_is_told_as_unknown() {
         take(
             &mut core,
             &[about(
-                process(5_000, "clean", OTHER),
+                process(5_000, "clean", one_of_many(ms)),
                 ms,
                 Event::Exit(exit(0)),
             )],
