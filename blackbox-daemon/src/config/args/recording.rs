@@ -59,7 +59,7 @@ pub struct Recording {
     )]
     pub window_share_percent: u8,
     /// Resident memory of the daemon above which bulk records are shed and sidecars asked to wait. Without it, it fits the rings
-    /// and the window (80MiB with the defaults), and is at most four fifths of the cgroup's limit.
+    /// and the window (96MiB with the defaults), and is at most four fifths of the cgroup's limit.
     #[arg(long, env = "BLACKBOX_MEMORY_SOFT_LIMIT", value_parser = values::window_bytes)]
     pub memory_soft_limit: Option<u64>,
     /// Directory for what must survive a restart: the window itself (window.ring), and which crashes of pods were recorded.
