@@ -70,9 +70,14 @@ async fn lists_of_ten_thousand_pods_leave_nothing_behind() {
     let settled = median(&resident[SETTLED..SETTLED + 5]);
     let last = median(&resident[LISTS - 5..]);
     assert!(last <= settled + GROWTH, "{resident:?}");
-    // What it needs for a moment is no growth, and no surprise either.
-    let most = resident[SETTLED..].iter().max().unwrap();
-    assert!(*most <= settled + 2 * GROWTH, "{resident:?}");
+    // What it needs for a moment is no growth, and no surprise either. So many pods take more than the soft limit, above which
+    // free memory is given back each second: a reading before that is compared with readings before that.
+    let most = |readings: &[u64]| readings.iter().copied().max().unwrap_or(0);
+    let before = most(&resident[SETTLED..SETTLED + 5]);
+    assert!(
+        most(&resident[SETTLED..]) <= before + GROWTH,
+        "{resident:?}"
+    );
 }
 
 fn median(readings: &[u64]) -> u64 {
