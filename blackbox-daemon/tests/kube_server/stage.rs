@@ -64,6 +64,8 @@ impl Stage {
             ("NODE_NAME", NODE),
             ("BLACKBOX_K8S_RETRY_INTERVAL", "200ms"),
             ("BLACKBOX_STATE_DIR", state.to_str().expect("UTF-8")),
+            // What is remembered of the kubelet's word is tried, not the window on disk, which would bring it back.
+            ("BLACKBOX_JOURNAL", "off"),
             // Every incident is told.
             ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
         ];
