@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::WallOffset;
 use crate::record::{BootTime, LaneName};
 
-/// Unit of durability, bytes: no file system writes less, no disk that is in use tears more than it.
+/// What a sync makes durable is never rewritten within it, bytes: the page of the kernel's cache, and as much as disks of
+/// today write at once.
 pub const PAGE: u64 = 4096;
 /// Where blocks begin.
 pub(super) const ALIGN: u64 = 8;

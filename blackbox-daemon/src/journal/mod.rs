@@ -36,7 +36,7 @@ pub use file::Error;
 pub use recovered::{Batch, Recovered};
 pub use thread::{Life, start};
 
-use crate::clock::WallOffset;
+use crate::clock::{self, WallOffset};
 use crate::durability::Part;
 use crate::record::BootTime;
 use crate::window::Piece;
@@ -126,13 +126,33 @@ struct Shared {
     open: AtomicBool,
     /// A new file was made: nothing of what was taken before is in it.
     anew: AtomicBool,
-    /// Since when the disk has been busy with one call, boot time ns; 0: it is not.
-    busy: AtomicU64,
+    /// Since when the disk has been busy with a write …
+    writing: Busy,
+    /// … and with a sync.
+    syncing: Busy,
     state: Mutex<State>,
     /// How it fares, for everybody.
     part: Part,
     /// Incidents that were told since the recorder looked.
     told: Mutex<Vec<String>>,
+}
+
+/// Since when a thread has waited for the disk, boot time ns; 0: it does not.
+#[derive(Debug, Default)]
+struct Busy(AtomicU64);
+
+impl Busy {
+    /// Does something that the disk may hold up.
+    fn while_doing<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.0.store(clock::boot_now().0, Ordering::Release);
+        let done = act();
+        self.0.store(0, Ordering::Release);
+        done
+    }
+
+    fn since(&self) -> Option<BootTime> {
+        Some(BootTime(self.0.load(Ordering::Acquire))).filter(|since| since.0 != 0)
+    }
 }
 
 impl Journal {
@@ -211,8 +231,12 @@ impl Journal {
 
     /// Says so when the disk has not answered for long, though it has not failed either. To be called now and then.
     pub fn watch(&self, now: BootTime) {
-        let busy = BootTime(self.shared.busy.load(Ordering::Acquire));
-        if busy.0 != 0 && now.since(busy) >= SLOW {
+        let since = [&self.shared.writing, &self.shared.syncing].map(Busy::since);
+        if since
+            .into_iter()
+            .flatten()
+            .any(|since| now.since(since) >= SLOW)
+        {
             self.shared.part.degraded("the disk does not answer");
         }
     }

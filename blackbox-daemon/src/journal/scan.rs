@@ -66,7 +66,9 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, Unreadable> {
 /// Takes out what a later life did not find: behind a block that was torn, and within reach again since that one was
 /// overwritten. Its records were lost, and others have their ids.
 fn disown(blocks: &mut Vec<Found>) {
-    for first in (1..blocks.len()).rev() {
+    let mut end = blocks.len();
+    while let Some(first) = end.checked_sub(1) {
+        end = first;
         let Stamp {
             sequence, chain, ..
         } = blocks[first].stamp;
@@ -75,12 +77,13 @@ fn disown(blocks: &mut Vec<Found>) {
             && let Some(last) = before.iter().rposition(|found| found.crc == chain)
         {
             blocks.drain(last + 1..first);
+            end = last + 1;
         }
     }
 }
 
 impl Scan {
-    /// The blocks of the boot of the newest one, oldest first, from the last hole on that cannot be told from the ring's end.
+    /// The blocks of the boot of the newest one, oldest first, as far back as no other boot lies between.
     #[must_use]
     pub fn of_last_boot(&self) -> &[Found] {
         let Some(last) = self.blocks.last() else {
@@ -125,5 +128,49 @@ impl Found {
         block
             .into_iter()
             .flat_map(|block: Block<'a>| block.sections())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::WallOffset;
+    use crate::record::BootTime;
+
+    fn found(life: u64, number: u64, crc: u32, chain: u32) -> Found {
+        Found {
+            stamp: Stamp {
+                life,
+                sequence: (life << 32) + number,
+                chain,
+                at: BootTime(0),
+                wall: WallOffset::from_nanos(0),
+                skipped: 0,
+                boot: [0; 16],
+                ended: false,
+            },
+            crc,
+            place: 0..0,
+        }
+    }
+
+    #[test]
+    fn what_a_later_life_did_not_find_is_nobodys_however_much_it_is() {
+        // Of the first life's six blocks the second one found three; of its own three the third one found one.
+        let mut blocks: Vec<Found> = (1..=6)
+            .map(|n| found(1, n, n as u32, n as u32 - 1))
+            .collect();
+        blocks.extend(
+            (1..=3).map(|n| found(2, n, 10 + n as u32, if n == 1 { 3 } else { 9 + n as u32 })),
+        );
+        blocks.push(found(3, 1, 21, 11));
+        disown(&mut blocks);
+        let left: Vec<_> = blocks.iter().map(|it| (it.stamp.life, it.crc)).collect();
+        assert_eq!(left, [(1, 1), (1, 2), (1, 3), (2, 11), (3, 21)]);
+        // A life whose beginning has been overwritten disowns nobody.
+        let mut blocks = vec![found(1, 7, 1, 0), found(2, 2, 2, 99)];
+        disown(&mut blocks);
+        assert_eq!(blocks.len(), 2);
+        disown(&mut Vec::new());
     }
 }

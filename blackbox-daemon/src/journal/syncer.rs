@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use super::{Shared, file};
@@ -16,8 +15,8 @@ use crate::clock;
 pub(super) struct Syncer {
     files: SyncSender<Arc<File>>,
     done: Receiver<io::Result<()>>,
-    /// A sync is under way.
-    syncing: bool,
+    /// What is being synced.
+    syncing: Option<Arc<File>>,
 }
 
 impl Syncer {
@@ -37,46 +36,44 @@ impl Syncer {
         Ok(Self {
             files,
             done,
-            syncing: false,
+            syncing: None,
         })
     }
 
     pub(super) fn is_syncing(&self) -> bool {
-        self.syncing
+        self.syncing.is_some()
     }
 
     /// Begins a sync, while there is none.
     pub(super) fn begin(&mut self, file: &Arc<File>) {
-        self.syncing = self.files.try_send(Arc::clone(file)).is_ok();
+        let taken = self.files.try_send(Arc::clone(file)).is_ok();
+        self.syncing = taken.then(|| Arc::clone(file));
     }
 
-    /// How the sync went, if there was one and it is over.
-    pub(super) fn ended(&mut self) -> Option<io::Result<()>> {
+    /// How the sync of which file went, if there was one and it is over.
+    pub(super) fn ended(&mut self) -> Option<(Arc<File>, io::Result<()>)> {
         let ended = match self.done.try_recv() {
             Ok(ended) => ended,
             Err(TryRecvError::Empty) => return None,
             Err(TryRecvError::Disconnected) => Err(io::Error::other("its thread has ended")),
         };
-        self.syncing = false;
-        Some(ended)
+        Some((self.syncing.take()?, ended))
     }
 
     /// Waits for the sync that is under way.
-    pub(super) fn wait(&mut self) -> Option<io::Result<()>> {
-        if !self.syncing {
-            return None;
+    pub(super) fn wait(&mut self) {
+        if self.syncing.take().is_some()
+            && let Ok(Err(error)) = self.done.recv()
+        {
+            tracing::warn!(%error, "the last sync of the window failed");
         }
-        self.syncing = false;
-        let ended = self.done.recv();
-        Some(ended.unwrap_or_else(|_| Err(io::Error::other("its thread has ended"))))
     }
 }
 
 fn sync(file: &File, shared: &Shared) -> io::Result<()> {
     let before = clock::boot_now();
-    shared.busy.store(before.0, Ordering::Release);
-    let synced = file.sync_data().and_then(|()| file::is_there(file));
-    shared.busy.store(0, Ordering::Release);
+    let sync = || file.sync_data().and_then(|()| file::is_there(file));
+    let synced = shared.syncing.while_doing(sync);
     let mut state = shared.lock();
     state.syncs += 1;
     state.syncing += clock::boot_now().since(before);

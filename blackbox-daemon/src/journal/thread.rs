@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::recovered::Recovered;
 use super::ring::{Ring, Start, When};
 use super::scan::{Scan, scan};
 use super::syncer::Syncer;
-use super::{Config, Flush, Journal, Order, Pace, QUEUE, Shared, TOLD};
+use super::{Busy, Config, Flush, Journal, Order, Pace, QUEUE, Shared, TOLD};
 use crate::clock::{self, WallOffset};
 use crate::durability::Part;
 use crate::record::BootTime;
@@ -112,7 +112,8 @@ fn spawn(config: Config, file: Option<File>, start: Start, part: Part) -> io::Re
         flushes: AtomicUsize::new(0),
         open: AtomicBool::new(file.is_some()),
         anew: AtomicBool::new(false),
-        busy: AtomicU64::new(0),
+        writing: Busy::default(),
+        syncing: Busy::default(),
         state: Mutex::default(),
         part,
         told: Mutex::default(),
@@ -187,8 +188,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            let ended = self.syncer.ended();
-            self.take_sync(ended);
+            self.take_sync();
             if self
                 .config
                 .pace
@@ -221,7 +221,8 @@ impl Writer {
             return;
         }
         let key = Key(random());
-        match self.timed(|writer| file::make(&writer.config, key)) {
+        let make = || file::make(&self.config, key);
+        match self.shared.writing.while_doing(make) {
             Ok(file) => {
                 let start = Start {
                     key,
@@ -280,7 +281,8 @@ impl Writer {
         let Some(mut ring) = self.ring.take() else {
             return;
         };
-        let appended = self.timed(|_| ring.append(when, sections));
+        let append = || ring.append(when, sections);
+        let appended = self.shared.writing.while_doing(append);
         self.shared.lock().written = self.written_before + ring.written();
         match appended {
             Ok(()) => self.ring = Some(ring),
@@ -307,15 +309,19 @@ impl Writer {
         }
     }
 
-    fn take_sync(&mut self, ended: Option<io::Result<()>>) {
-        match ended {
-            Some(Ok(())) if self.ring.is_some() => self.shared.part.works(),
-            Some(Err(error)) => {
-                if let Some(ring) = self.ring.take() {
-                    self.give_up(&ring, "synced", &error);
-                }
+    fn take_sync(&mut self) {
+        let Some((file, ended)) = self.syncer.ended() else {
+            return;
+        };
+        // That of a file that was given up meanwhile says nothing of this one.
+        let current = |ring: &mut Ring<Arc<File>>| Arc::ptr_eq(ring.medium(), &file);
+        match (self.ring.take_if(current), ended) {
+            (Some(ring), Ok(())) => {
+                self.ring = Some(ring);
+                self.shared.part.works();
             }
-            Some(Ok(())) | None => {}
+            (Some(ring), Err(error)) => self.give_up(&ring, "synced", &error),
+            (None, _) => {}
         }
     }
 
@@ -327,15 +333,6 @@ impl Writer {
         self.next_try = clock::boot_now();
         let why = format!("window.ring cannot be {what}: {error}");
         self.shared.part.degraded(why);
-    }
-
-    /// Does something that the disk may hold up.
-    fn timed<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
-        let now = clock::boot_now();
-        self.shared.busy.store(now.0, Ordering::Release);
-        let done = act(self);
-        self.shared.busy.store(0, Ordering::Release);
-        done
     }
 }
 

@@ -9,6 +9,7 @@ mod formats;
 mod incidents;
 mod kube;
 mod oom_ledger;
+mod overflow;
 mod pods;
 mod restart;
 mod sidecars;
