@@ -9,8 +9,10 @@ use super::core::Core;
 use crate::record::BootTime;
 use crate::report::case::Case;
 
-/// So long the report of one is waited for.
+/// So long the report of one is waited for; …
 const PATIENCE: Duration = Duration::from_secs(5);
+/// … of one of another boot nobody says when it is out: the next one comes after this.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -32,11 +34,14 @@ impl Backlog {
 
     /// The case whose turn it is at `now`.
     pub(super) fn next(&mut self, core: &Core, now: BootTime) -> Option<Case> {
-        if let Some((id, since)) = &self.waits
-            && core.is_untold(id)
-            && now.since(*since) < PATIENCE
-        {
-            return None;
+        if let Some((id, since)) = &self.waits {
+            let patience = match core.is_untold(id) {
+                true => PATIENCE,
+                false => PAUSE,
+            };
+            if now.since(*since) < patience {
+                return None;
+            }
         }
         let case = self.cases.pop_front();
         self.waits = case.as_ref().map(|case| (case.incident.id(), now));

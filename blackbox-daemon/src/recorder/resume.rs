@@ -35,6 +35,8 @@ struct Resumed {
     /// The daemon of that life.
     daemon: Option<ProcessKey>,
     records: u64,
+    /// Its counts are known: there was a checkpoint.
+    counted: bool,
 }
 
 impl Core {
@@ -57,7 +59,10 @@ impl Core {
             },
             false => Ledger::default(),
         };
-        self.unsettled = former.kernel_kept.then_some(Unsettled::Lost);
+        self.unsettled = former.kernel_kept.then_some(match resumed.counted {
+            true => Unsettled::Lost,
+            false => Unsettled::Before,
+        });
         self.window.set_taken(true);
         self.begin(former, &resumed, (now, wall));
         resumed.cases
@@ -83,6 +88,7 @@ impl Core {
     fn replay(&mut self, recovered: &Recovered) -> Resumed {
         self.told.clone_from(&recovered.told);
         let checkpoint = recovered.checkpoint.as_deref().and_then(Checkpoint::decode);
+        let counted = checkpoint.is_some();
         let (mut known, mut daemon, mut untold) = (0, None, Vec::new());
         if let Some(checkpoint) = checkpoint {
             (known, daemon) = (checkpoint.last_id, checkpoint.daemon);
@@ -124,6 +130,7 @@ impl Core {
             cases,
             daemon,
             records: recovered.records(),
+            counted,
         }
     }
 
