@@ -17,9 +17,9 @@ const PODS: usize = 10_000;
 /// Lists, and after how many the memory must not grow any more.
 const LISTS: usize = 20;
 const SETTLED: usize = 5;
-/// What it may grow in the ten lists after those, KiB. The allocator's heaps come and go by 5 MiB; this is as much as 80
-/// bytes of each pod that stay behind each time.
-const GROWTH: u64 = 8 << 10;
+/// What it may grow in the ten lists after those, KiB. Medians of five come and go by 10 MiB, in ninety lists as in twenty; this
+/// is as much as 160 bytes of each pod that stay behind each time, and a pod that is kept takes several times that.
+const GROWTH: u64 = 16 << 10;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -70,13 +70,10 @@ async fn lists_of_ten_thousand_pods_leave_nothing_behind() {
     let settled = median(&resident[SETTLED..SETTLED + 5]);
     let last = median(&resident[LISTS - 5..]);
     assert!(last <= settled + GROWTH, "{resident:?}");
-    // What it needs for a moment is no growth, and no surprise either. So many pods take more than the soft limit, above which
-    // free memory is given back each second: a reading before that is compared with readings before that.
-    let most = |readings: &[u64]| readings.iter().copied().max().unwrap_or(0);
-    let before = most(&resident[SETTLED..SETTLED + 5]);
+    // What it needs for a moment is no growth, and no surprise either: the list that is read while the one before is kept.
     assert!(
-        most(&resident[SETTLED..]) <= before + GROWTH,
-        "{resident:?}"
+        peak <= settled + settled / 2,
+        "{peak} at most: {resident:?}"
     );
 }
 
