@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use blackbox_daemon::clock;
 use blackbox_daemon::incident;
-use blackbox_daemon::record::{Class, Event, FailedCall, LaneName, LossCause, Record};
+use blackbox_daemon::record::{CgroupId, Class, Event, FailedCall, LaneName, LossCause, Record};
 use blackbox_daemon::recorder::{self, Core, Recorder};
 use blackbox_daemon::sources::{Feed, feed};
 use blackbox_daemon::window;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 const RECORDS: usize = 200_000;
 const BATCH: usize = 500;
+const NEIGHBOUR: CgroupId = CgroupId(93);
 /// With [`BATCH`]: at most 50,000 records a second. A machine that is busy makes it less, never more.
 const PACE: Duration = Duration::from_millis(10);
 /// Batches between two deaths: as many reports as overflow the queue of a destination that hangs.
@@ -41,7 +42,8 @@ fn quick() -> recorder::Config {
     }
 }
 
-/// Calls of a process that no death here concerns: they are recorded and in no report.
+/// Calls of processes that no death here concerns: they are recorded and in no report. One call of each batch is a quiet
+/// neighbour's, so that no part of the window is the flooder's alone: it loses what comes, not what it has.
 fn batch() -> Vec<Record> {
     let flooder = process(90, "flooder", OTHER);
     let call = Event::FailedCall(FailedCall {
@@ -51,7 +53,9 @@ fn batch() -> Vec<Record> {
         argument: None,
         compat: false,
     });
-    vec![now(flooder, call); BATCH]
+    let mut batch = vec![now(flooder, call.clone()); BATCH - 1];
+    batch.push(now(process(91, "neighbour", NEIGHBOUR), call));
+    batch
 }
 
 /// Offers all records with a pause of `pace` after each batch, and deaths in between. Tries a few times where
@@ -230,7 +234,7 @@ async fn at_full_speed_every_record_is_recorded_or_counted_and_every_death_is_to
     // So small a window that the flooder's share is used up too.
     let config = recorder::Config {
         storage: window::Config {
-            bulk_bytes: 2 << 20,
+            bulk_bytes: 1 << 20,
             ..config().storage
         },
         ..quick()
