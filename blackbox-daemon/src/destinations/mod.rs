@@ -37,7 +37,12 @@ pub use state::DestinationState;
 use state::State;
 use target::{Target, Written};
 
-/// Documents that may wait for one destination: eight incidents in three formats with their bundles.
+/// Documents that may wait for one destination: of as many incidents as may be open at once, in three formats with their bundles.
+/// What they keep in memory has a bound of its own ([`ROOM`]).
+#[cfg(not(test))]
+pub const QUEUE: usize = 4 * crate::incident::MAX_OPEN;
+/// Few: tests fill it.
+#[cfg(test)]
 pub const QUEUE: usize = 32;
 
 /// What a document is.
@@ -229,7 +234,7 @@ impl Destinations {
     pub fn tell(&self, dossier: Dossier) {
         let dossier = Arc::new(dossier);
         for lane in self.lanes.iter() {
-            let room = lane.room.take(&dossier.case.slice);
+            let room = lane.room.take(&dossier.case.slice, dossier.report.size());
             for kind in &lane.kinds {
                 let document = Document {
                     kind: *kind,

@@ -5,7 +5,7 @@
 //! keeps, and gives it back when the last of its documents is written.
 //!
 //! Reports of one time share most segments. Each takes room only for those that are newer than the segments of the report
-//! before it, so what is kept is never more than [`ROOM`] and, of the oldest that waits, one window.
+//! before it, and for what it is itself, so what is kept is never more than [`ROOM`] and, of the oldest that waits, one window.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::record::RecordId;
 use crate::window::Slice;
 
-/// Bytes for the reports that wait for one destination. More than a window with its lanes full (48 MiB), unless these are
+/// Bytes for the reports that wait for one destination. More than a window with its lanes full (18 MiB), unless these are
 /// configured larger: one report fits whatever its size, when none waits.
-pub const ROOM: usize = 64 << 20;
+pub const ROOM: usize = 32 << 20;
 /// What room is counted in, bytes.
 const UNIT: usize = 1 << 10;
 const UNITS: u32 = (ROOM / UNIT) as u32;
@@ -44,9 +44,10 @@ impl Room {
         }
     }
 
-    /// Takes room for a report that was made from this slice. `None`: there is not enough.
-    pub(super) fn take(&self, slice: &Slice) -> Option<Taken> {
-        let kept = slice.bytes_after(RecordId(self.newest.load(Ordering::Relaxed)));
+    /// Takes room for a report of `size` bytes that was made from this slice. `None`: there is not enough.
+    pub(super) fn take(&self, slice: &Slice, size: usize) -> Option<Taken> {
+        let newest = RecordId(self.newest.load(Ordering::Relaxed));
+        let kept = slice.bytes_after(newest).saturating_add(size);
         let wanted = u32::try_from(kept.div_ceil(UNIT)).map_or(UNITS, |units| units.min(UNITS));
         let units = Arc::clone(&self.units)
             .try_acquire_many_owned(wanted)
@@ -68,9 +69,9 @@ mod tests {
     use crate::record::{BootTime, Event, Record, RecordId, Subject};
     use crate::window::{self, Config, Slice, Window};
 
-    /// Segments of 8 MiB that begin with these ids.
+    /// Segments of 4 MiB that begin with these ids.
     fn slice(ids: RangeInclusive<u64>) -> Slice {
-        let bytes = Bytes::from_static(&[0; 8 << 20]);
+        let bytes = Bytes::from_static(&[0; 4 << 20]);
         let segments = ids.flat_map(|id| {
             let at = BootTime(1);
             let (subject, path) = (Subject::Node, "/".to_owned());
@@ -86,26 +87,37 @@ mod tests {
     #[test]
     fn what_reports_share_takes_room_once() {
         let room = Room::new();
-        let first = room.take(&slice(1..=6)).unwrap();
-        let second = room.take(&slice(2..=7)).unwrap();
-        assert!(room.take(&slice(8..=9)).is_none(), "it has 8 MiB left");
-        let third = room.take(&slice(7..=8)).unwrap();
+        let first = room.take(&slice(1..=6), 0).unwrap();
+        let second = room.take(&slice(2..=7), 0).unwrap();
+        assert!(room.take(&slice(8..=9), 0).is_none(), "it has 4 MiB left");
+        let third = room.take(&slice(7..=8), 0).unwrap();
         drop(second);
-        assert!(room.take(&slice(9..=10)).is_none(), "it has 8 MiB left");
+        assert!(room.take(&slice(9..=10), 0).is_none(), "it has 4 MiB left");
         drop(first.clone());
-        assert!(room.take(&slice(9..=11)).is_none(), "a clone is held");
+        assert!(room.take(&slice(9..=11), 0).is_none(), "a clone is held");
         drop(first);
-        assert!(room.take(&slice(9..=15)).is_some());
+        assert!(room.take(&slice(9..=15), 0).is_some());
         drop(third);
+    }
+
+    #[test]
+    fn a_report_takes_room_of_its_own() {
+        let room = Room::new();
+        let _first = room.take(&slice(1..=6), 5 << 20).unwrap();
+        assert!(
+            room.take(&slice(1..=6), 4 << 20).is_none(),
+            "it has 3 MiB left"
+        );
+        assert!(room.take(&slice(1..=6), 3 << 20).is_some());
     }
 
     #[test]
     fn one_report_fits_whatever_its_size() {
         let room = Room::new();
-        let huge = room.take(&slice(1..=20)).unwrap();
-        assert!(room.take(&slice(1..=20)).is_some(), "nothing is new");
-        assert!(room.take(&slice(20..=21)).is_none());
+        let huge = room.take(&slice(1..=20), 0).unwrap();
+        assert!(room.take(&slice(1..=20), 0).is_some(), "nothing is new");
+        assert!(room.take(&slice(20..=21), 0).is_none());
         drop(huge);
-        assert!(room.take(&slice(20..=21)).is_some());
+        assert!(room.take(&slice(20..=21), 0).is_some());
     }
 }

@@ -102,6 +102,17 @@ pub struct Report {
     pub generated_at: Timestamp,
 }
 
+/// What a report keeps beside its telemetry, bytes: evidence, and names of what is in it.
+const BESIDE: usize = 64 << 10;
+
+impl Report {
+    /// What it keeps in memory beside the slice it was made from, bytes, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        BESIDE + self.telemetry.size()
+    }
+}
+
 /// What went wrong, in v1's words.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct IncidentSummary {

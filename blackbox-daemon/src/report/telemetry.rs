@@ -59,6 +59,14 @@ impl Telemetry {
         made.chain(held.iter().map(Cow::Borrowed))
     }
 
+    /// Bytes that it keeps beside the slice.
+    pub(super) fn size(&self) -> usize {
+        match &self.0 {
+            Kept::Slice(selected) => selected.places.capacity() * size_of::<Place>(),
+            Kept::Entries(entries) => entries.capacity() * size_of::<Entry>(),
+        }
+    }
+
     /// The entries of a report that has no slice.
     #[cfg(test)]
     pub(crate) fn to_mut(&mut self) -> &mut Vec<Entry> {
