@@ -1,4 +1,4 @@
-//! `cargo xtask check`: formatting, manifests, lints and documentation. Needs no BPF toolchain.
+//! `cargo xtask check`: formatting, manifests, dependencies, lints and documentation. Needs no BPF toolchain.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::manifests;
+use crate::{deny, manifests};
 
 /// `cargo xtask check`.
 #[derive(clap::Args, Debug)]
@@ -31,6 +31,7 @@ pub fn run(_options: &Options) -> Result<ExitCode> {
         exec::run(cargo().arg("fmt").args(fuzz).arg("--check"))
     })?;
     step("check: manifests", manifests::check)?;
+    deny::check()?;
     step("check: lints", || {
         exec::run(
             cargo()

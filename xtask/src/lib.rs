@@ -18,10 +18,12 @@ mod tools;
 
 pub mod build_ebpf;
 pub mod check;
+mod deny;
 mod fuzz;
 pub mod image;
 pub mod kube;
 pub mod manifests;
+mod miri;
 pub mod test;
 
 pub mod deaths;

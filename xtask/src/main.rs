@@ -23,7 +23,7 @@ enum Task {
     Setup(setup::Options),
     /// Build the kernel object that the daemon embeds.
     BuildEbpf(build_ebpf::Options),
-    /// Formatting, manifests, lints and documentation; warnings are errors.
+    /// Formatting, manifests, dependencies, lints and documentation; warnings are errors.
     Check(check::Options),
     /// Write the manifest for Kubernetes from the kustomize base.
     Manifests(manifests::Options),

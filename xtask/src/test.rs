@@ -1,7 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, then those with a real API server and the root tests on the running
-//! kernel, where they can run; with `--long` virtual machines (deaths, power cuts, several kernels, clocks that are set) and the
-//! fuzz targets too. `cargo xtask test kube`
-//! and `vm` run one of these suites.
+//! kernel, where they can run; with `--long` virtual machines (deaths, power cuts, several kernels, clocks that are set), miri and
+//! the fuzz targets too. `cargo xtask test kube` and `vm` run one of these suites.
 //!
 //! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KUBE=1`, `BLACKBOX_REQUIRE_KERNEL=1` (as in CI)
 //! and `BLACKBOX_REQUIRE_VM=1` a suite that cannot run is a failure.
@@ -21,7 +20,7 @@ use serde::Serialize;
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::{build_ebpf, fuzz, kube, output, stage, test_tools, vm};
+use crate::{build_ebpf, fuzz, kube, miri, output, stage, test_tools, vm};
 
 const REQUIRE_KERNEL: &str = "BLACKBOX_REQUIRE_KERNEL";
 const REQUIRE_KUBE: &str = "BLACKBOX_REQUIRE_KUBE";
@@ -104,6 +103,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         Some(Suite::Kube) => None,
     };
     if options.long && options.suite.is_none() {
+        let mut interpreted = miri::command(&object)?;
+        step("test: the window, interpreted", || {
+            tests.count(&mut interpreted)
+        })?;
         let fuzzed = fuzz::run(&object)?;
         tests.ok &= fuzzed.failed == 0;
         tests.counts += Counts {
@@ -217,13 +220,17 @@ impl<'a> Tests<'a> {
 
     /// Runs one `cargo test` and counts what it reports.
     fn run(&mut self, arguments: &[&str]) -> Result<()> {
-        let mut command = command(arguments, self.options.long);
-        let status = exec::watch(&mut command, |line| {
+        self.count(&mut command(arguments, self.options.long))
+    }
+
+    /// Likewise, of any command that tests.
+    fn count(&mut self, command: &mut Command) -> Result<()> {
+        let status = exec::watch(command, |line| {
             if let Some(found) = parse(line) {
                 self.counts += found;
             }
         })?;
-        if let Err(error) = exec::succeeded(&command, status) {
+        if let Err(error) = exec::succeeded(command, status) {
             eprintln!("test: {error:#}");
         }
         self.ok &= status.success();
@@ -255,7 +262,7 @@ const KUBE: [&str; 7] = [
     "--no-fail-fast",
 ];
 
-const KERNEL: [&str; 9] = [
+const KERNEL: [&str; 11] = [
     "--package",
     "blackbox-daemon",
     "--features",
@@ -264,6 +271,8 @@ const KERNEL: [&str; 9] = [
     "kernel",
     "--test",
     "storms",
+    "--test",
+    "soak",
     "--no-fail-fast",
 ];
 
