@@ -17,5 +17,6 @@ mod server;
 mod memory;
 mod node;
 mod promise;
+mod small;
 mod soft;
 mod storm;

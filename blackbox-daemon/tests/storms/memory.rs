@@ -87,3 +87,8 @@ pub(crate) fn charged(cgroup: &Cgroup) -> Result<u64> {
     let text = v2.or_else(|_| fs::read_to_string(folder.join("memory.usage_in_bytes")))?;
     Ok(text.trim().parse()?)
 }
+
+/// Whether the tested daemon is this profile's, and that is for debugging.
+pub(crate) fn is_debug() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("TESTED_DAEMON").is_none()
+}

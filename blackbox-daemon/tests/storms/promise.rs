@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use xtask::timing::wait_for;
 
 use crate::lab::{self, LIMIT, Lab, Life, VICTIM};
-use crate::memory::{Resident, charged, mappings};
+use crate::memory::{Resident, charged, is_debug, mappings};
 use crate::node::Node;
 
 const PODS: usize = 250;
@@ -135,11 +135,6 @@ fn sixty_four_mebibytes_hold_a_full_window_of_ten_thousand_processes_in_250_pods
     assert!(sizes.iter().all(|size| size.now <= most), "{sizes:?}");
     drop(lab);
     Ok(())
-}
-
-/// Whether the tested daemon is this profile's, and that is for debugging.
-fn is_debug() -> bool {
-    cfg!(debug_assertions) && std::env::var_os("TESTED_DAEMON").is_none()
 }
 
 fn window() -> String {

@@ -11,7 +11,7 @@ use xtask::timing::wait_for;
 use crate::lab::{self, LIMIT, Lab, Life, VICTIM};
 use crate::memory::Resident;
 
-const PORT: u16 = 18_972;
+pub(crate) const PORT: u16 = 18_972;
 /// What it may take beyond what the daemon has at rest, bytes. It is restored below nine tenths of all of it, and a debug build
 /// has 55 MiB at rest: this leaves 9 MiB above what stays, of which the pages of its program that a report needs are two.
 const ROOM: u64 = 16 << 20;
@@ -32,7 +32,8 @@ fn ask(method: &str, path: &str, body: &Value) -> Result<(u16, String)> {
     Ok((status.context("no status")?, answer))
 }
 
-fn telemetry() -> Result<(u16, String)> {
+/// Submits as a sidecar does; gives the status and the whole answer.
+pub(crate) fn telemetry() -> Result<(u16, String)> {
     let object = json!({"pod_name": "p", "namespace": "n", "runtime": "go", "timestamp": jiff::Timestamp::now().to_string(),
         "data": {"heap": 1}});
     ask("POST", "/api/v1/telemetry", &object)

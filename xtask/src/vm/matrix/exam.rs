@@ -79,14 +79,17 @@ pub(in super::super) fn examine(place: &Place) -> Vec<Answer> {
             wrong,
         });
     };
-    match with_everything(place) {
-        Ok(found) => found
-            .into_iter()
-            .for_each(|(question, answer)| ask(&question, answer)),
-        Err(error) => ask("root: the daemon records", Err(error)),
+    for (who, found) in [
+        ("root", with_everything(place)),
+        ("two capabilities", with_two(place)),
+    ] {
+        match found {
+            Ok(found) => found
+                .into_iter()
+                .for_each(|(question, answer)| ask(&format!("{who}: {question}"), answer)),
+            Err(error) => ask(&format!("{who}: the daemon records"), Err(error)),
+        }
     }
-    ask("two capabilities: doctor", doctor(place, &ONLY_BPF, 0));
-    ask("two capabilities: a kill is told", with_two(place));
     ask(
         "none: doctor says what is missing",
         doctor(place, &NOTHING, 1),
@@ -107,15 +110,11 @@ fn with_everything(place: &Place) -> Result<Found> {
 
 fn counted(place: &Place) -> Result<Found> {
     let mut daemon = start(place, "root", &[])?;
-    let mut found = vec![("root: hooks attached".to_owned(), hooks(&daemon))];
     let said = contained();
-    for death in Death::ALL {
-        let question = format!("root: {}", death.name());
-        found.push((question, play(place, death, &mut daemon)));
-    }
+    let mut found = each_death(place, &mut daemon);
     let ran = said.and_then(|()| programs(place));
-    found.push(("root: each program ran".to_owned(), ran));
-    found.push(("root: records of each kind".to_owned(), kinds(place)));
+    found.push(("each program ran".to_owned(), ran));
+    found.push(("records of each kind".to_owned(), kinds(place)));
     ensure!(daemon.stop()?.success(), "the daemon did not end well");
     Ok(found)
 }
@@ -135,6 +134,15 @@ fn start(place: &Place, name: &str, wrapper: &[&str]) -> Result<Daemon> {
     })?;
     daemon.wait_ready(READY)?;
     Ok(daemon)
+}
+
+/// Every hook is attached, and each of the deaths is told.
+fn each_death(place: &Place, daemon: &mut Daemon) -> Found {
+    let mut found = vec![("hooks attached".to_owned(), hooks(daemon))];
+    for death in Death::ALL {
+        found.push((death.name().to_owned(), play(place, death, daemon)));
+    }
+    found
 }
 
 /// Nothing in the log says that a hook is missing.
@@ -236,10 +244,10 @@ fn doctor(place: &Place, wrapper: &[&str], code: i32) -> Result<String> {
     Ok(format!("{attached} hooks"))
 }
 
-fn with_two(place: &Place) -> Result<String> {
+fn with_two(place: &Place) -> Result<Found> {
+    let mut found = vec![("doctor".to_owned(), doctor(place, &ONLY_BPF, 0))];
     let mut daemon = start(place, "two", &ONLY_BPF)?;
-    hooks(&daemon)?;
-    let found = play(place, Death::Sigkill, &mut daemon)?;
+    found.extend(each_death(place, &mut daemon));
     ensure!(daemon.stop()?.success(), "the daemon did not end well");
     Ok(found)
 }
