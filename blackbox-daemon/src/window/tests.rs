@@ -171,6 +171,7 @@ fn call(n: u64, cgroup: u64) -> Record {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a flood takes an interpreter minutes")]
 fn a_flooder_keeps_its_newest_calls_and_all_its_counts() {
     let mut window = Window::new(small());
     append(&mut window, &bulk(1, 7));
@@ -202,6 +203,7 @@ fn a_flooder_keeps_its_newest_calls_and_all_its_counts() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a flood takes an interpreter minutes")]
 fn a_flooder_without_a_segment_for_itself_is_shed_and_others_come_in() {
     let mut window = Window::new(small());
     let mut shed = 0;
@@ -280,6 +282,7 @@ fn run(millis: u64, cgroup: u64) -> Record {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a flood takes an interpreter minutes")]
 fn a_storm_of_one_cgroup_evicts_no_decisive_record_of_another() {
     let mut window = Window::new(small());
     for at in 0..4_000 {

@@ -15,8 +15,10 @@ mod lab;
 mod server;
 
 mod memory;
+mod metrics;
 mod node;
 mod promise;
+mod rate;
 mod small;
 mod soft;
 mod storm;

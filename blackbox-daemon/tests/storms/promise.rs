@@ -1,7 +1,5 @@
 //! The memory promise: 64 MiB at 10,000 processes in 250 pods, with what a node has by default and the window full.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +8,7 @@ use xtask::timing::wait_for;
 
 use crate::lab::{self, LIMIT, Lab, Life, VICTIM};
 use crate::memory::{Resident, charged, is_debug, mappings};
+use crate::metrics::{page, value};
 use crate::node::Node;
 
 const PODS: usize = 250;
@@ -21,25 +20,6 @@ const MOST: u64 = 64 << 20;
 /// A build for debugging has so much more program in memory, bytes.
 const DEBUG_PROGRAM: u64 = 40 << 20;
 const METRICS: u16 = 18_971;
-
-fn metrics() -> Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", METRICS))?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: n\r\nconnection: close\r\n\r\n")?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    Ok(page)
-}
-
-/// The sum of the series of this name.
-fn value(page: &str, name: &str) -> f64 {
-    let of = |line: &str| {
-        let rest = line.strip_prefix(name)?;
-        let (_labels, value) = rest.rsplit_once(' ')?;
-        rest.starts_with(['{', ' '])
-            .then(|| value.parse::<f64>().ok())?
-    };
-    page.lines().filter_map(of).sum()
-}
 
 /// Whether the window is full: sealed segments are never all of it, and of the decisive part a quarter is for crowds alone.
 fn is_full(page: &str) -> bool {
@@ -106,15 +86,17 @@ fn sixty_four_mebibytes_hold_a_full_window_of_ten_thousand_processes_in_250_pods
             &["forks", "60"],
         )])
         .collect::<Result<_>>()?;
-    wait_for(LIMIT * 3, || anyhow::Ok(is_full(&metrics()?).then_some(())))?
-        .with_context(|| format!("the window does not fill: {}", window()))?;
+    wait_for(LIMIT * 3, || {
+        anyhow::Ok(is_full(&page(METRICS)?).then_some(()))
+    })?
+    .with_context(|| format!("the window does not fill: {}", window()))?;
     let flooded = tell("when the window is full")?;
     for flood in floods {
         drop(flood);
     }
     // Reports of the floods' ends are made meanwhile, each of which takes up to 16 MiB for a moment.
     thread::sleep(Duration::from_secs(8));
-    assert!(is_full(&metrics()?), "{}", window());
+    assert!(is_full(&page(METRICS)?), "{}", window());
     let full = tell("when the flood is over")?;
     for (name, mib) in mappings(pid)? {
         println!("  {mib:6.1} MiB {name}");
@@ -138,7 +120,7 @@ fn sixty_four_mebibytes_hold_a_full_window_of_ten_thousand_processes_in_250_pods
 }
 
 fn window() -> String {
-    let page = metrics().unwrap_or_default();
+    let page = page(METRICS).unwrap_or_default();
     let lines = page
         .lines()
         .filter(|line| line.starts_with("blackbox_window_"));

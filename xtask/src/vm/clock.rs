@@ -226,8 +226,7 @@ fn judge(rows: &mut Rows, heard: &Heard, ring: &Ring) {
     });
     rows.add("records that do not decode", 0, ring.broken);
     rows.add("blocks missing", 0, ring.holes);
-    // The recorder's own are of the beginning of a life: sources say how they fare before the window is read.
-    let far = |(class, ms): &(&String, &u64)| *class != "recorder" && **ms > MAY_STEP_BACK_MS;
+    let far = |(_class, ms): &(&String, &u64)| **ms > MAY_STEP_BACK_MS;
     let stepped: Vec<_> = ring.steps_back_ms.iter().filter(far).collect();
     println!("    steps back in time, ms: {:?}", ring.steps_back_ms);
     rows.add("kinds of records out of order", 0, stepped.len() as u64);
