@@ -233,7 +233,13 @@ async fn without_a_key_there_is_no_api_and_recording_goes_on() {
     let log = running.daemon.log().unwrap();
     let answer = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
     assert!(answer.is_err(), "{port}: {log}");
-    let metrics = running.metrics().await;
     let disabled = r#"blackbox_source_state{source="sidecar",state="disabled"} 1"#;
-    assert!(metrics.contains(disabled), "{metrics}");
+    // It says so when it records, or in a moment.
+    let said = async {
+        while !running.metrics().await.contains(disabled) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let said = tokio::time::timeout(Duration::from_secs(10), said).await;
+    assert!(said.is_ok(), "{}", running.metrics().await);
 }

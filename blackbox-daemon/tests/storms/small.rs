@@ -87,14 +87,19 @@ fn eighty_mebibytes_and_a_tenth_of_a_processor_are_enough_with_everything_at_onc
     let forks = lab::cgroup("forks")?;
     loads.push((Life::start(&forks, VICTIM, &["forks", SECONDS])?, forks));
     let mut dead = Vec::new();
-    for (number, mode) in ["oom", "segv-null", "abort", "oom", "segv-wild", "exit"]
-        .iter()
-        .enumerate()
-    {
+    // Each in another way and place: with so little processor, deaths that are alike would be one incident.
+    for mode in [
+        "oom",
+        "segv-null",
+        "abort",
+        "segv-noncanonical",
+        "segv-wild",
+        "exit",
+    ] {
         thread::sleep(Duration::from_secs(3));
-        let cgroup = lab::cgroup(&format!("dies-{number}"))?;
+        let cgroup = lab::cgroup(mode)?;
         cgroup.set_memory_limit(24 << 20)?;
-        let arguments: &[&str] = if *mode == "exit" {
+        let arguments: &[&str] = if mode == "exit" {
             &["exit", "7"]
         } else {
             &[mode]
