@@ -72,9 +72,12 @@ impl Subject {
 pub struct Comm([u8; blackbox_common::header::COMM_LEN]);
 
 impl Comm {
-    /// From the kernel's NUL-padded bytes.
+    /// From the kernel's bytes. What is behind the first NUL is left over from a longer name: not every kernel pads.
     #[must_use]
-    pub fn new(bytes: [u8; blackbox_common::header::COMM_LEN]) -> Self {
+    pub fn new(mut bytes: [u8; blackbox_common::header::COMM_LEN]) -> Self {
+        if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
+            bytes[end..].fill(0);
+        }
         Self(bytes)
     }
 
@@ -141,5 +144,17 @@ impl<'de> Deserialize<'de> for Comm {
             }
         }
         deserializer.deserialize_bytes(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_longer_name_left_behind_is_no_part_of_a_name() {
+        let comm = Comm::new(*b"sh\0stgres\0\0\0\0\0\0\0");
+        assert_eq!(comm, Comm::from_text("sh"));
+        assert_eq!(Comm::new([b'x'; 16]).to_string(), "x".repeat(16));
     }
 }
