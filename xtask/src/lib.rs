@@ -16,6 +16,7 @@ mod test_tools;
 mod toolchain;
 mod tools;
 
+pub mod bench;
 pub mod build_ebpf;
 pub mod check;
 mod deny;

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build_ebpf, check, demo, image, kube, manifests, setup, test, vm, zoo};
+use xtask::{bench, build_ebpf, check, demo, image, kube, manifests, setup, test, vm, zoo};
 
 /// BlackBox's development commands.
 #[derive(Parser)]
@@ -35,6 +35,8 @@ enum Task {
     Kube(kube::Options),
     /// Stage deaths, and compare each report with the truth.
     Demo(demo::Options),
+    /// What recording costs, beside what other tools cost.
+    Bench(bench::Options),
     /// Many deaths in containers on a node in a virtual machine, and each must be told once and truly.
     Vm(vm::Options),
     /// Small programs die of known reasons, and each diagnosis is compared with the truth.
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Kube(options) => kube::run(&options),
         Task::Demo(options) => demo::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Vm(options) => vm::run(&options),
         Task::Zoo(options) => zoo::run(&options),
     };

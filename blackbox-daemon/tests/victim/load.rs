@@ -57,6 +57,25 @@ pub(crate) fn flood(duration: Duration) -> Result<u8> {
     Ok(0)
 }
 
+/// Waits for a byte, calls getppid for `duration`, and prints the nanoseconds that each call took.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program is the load, not the recorder"
+)]
+pub(crate) fn getppid(duration: Duration) -> Result<u8> {
+    std::io::stdin().read_exact(&mut [0])?;
+    let start = Instant::now();
+    let mut calls = 0_u32;
+    while start.elapsed() < duration {
+        for _ in 0..1_000 {
+            std::hint::black_box(rustix::process::getppid());
+        }
+        calls += 1_000;
+    }
+    println!("{}", start.elapsed().as_secs_f64() * 1e9 / f64::from(calls));
+    Ok(0)
+}
+
 /// What each processor does for `duration`, over and over; prints how often it was done.
 #[expect(
     clippy::disallowed_methods,

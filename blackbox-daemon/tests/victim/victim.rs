@@ -41,6 +41,7 @@ const USAGE: &str = "usage: blackbox-victim MODE
   pause               sleep until killed
   calls SECONDS       failing calls (EBADF) by every processor
   forks SECONDS       children that end at once, by every processor
+  getppid MS          after a byte on standard input, call getppid for MS ms; print the ns that each took
   quiet ROUNDS        20 times a second three failing calls and a child in mode `short`
   flood SECONDS       failing calls (EBADF) and short-lived children";
 
@@ -89,6 +90,7 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
         ["burst", count] => load::burst(count.parse().ok()?),
         ["calls", seconds] => load::calls(Duration::from_secs(seconds.parse().ok()?)),
         ["forks", seconds] => load::forks(Duration::from_secs(seconds.parse().ok()?)),
+        ["getppid", ms] => load::getppid(Duration::from_millis(ms.parse().ok()?)),
         ["quiet", rounds] => load::quiet(rounds.parse().ok()?),
         ["crowd", count] => load::crowd(count.parse().ok()?),
         ["pause"] => load::pause(),
