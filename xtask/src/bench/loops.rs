@@ -177,7 +177,10 @@ pub(super) fn victim() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Proof that the recorder of a row recorded: it would be the cheapest of all if it did not.
+/// Builds the daemon of the release profile, and the victim with it.
+///
+/// # Errors
+/// It does not build.
 pub(super) fn build() -> Result<()> {
     let mut command: Command = crate::cargo::cargo();
     crate::exec::run(command.args([
