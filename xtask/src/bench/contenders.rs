@@ -12,16 +12,15 @@ use aya::{Btf, Ebpf};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::peers;
+use super::recorder::Recorder;
 use crate::cargo::target_directory;
 use crate::deaths::WATCH_CGROUPS;
-use crate::stage::{Daemon, DaemonOptions};
 use crate::timing::wait_for;
 
 /// For a peer to begin: what it prepares before is not measured.
 const BEGIN: Duration = Duration::from_secs(20);
 /// And for what it prepares without saying so.
 const SETTLE: Duration = Duration::from_millis(1500);
-const READY: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(10);
 
 /// What listens.
@@ -73,13 +72,13 @@ impl Contender {
         Ok(match self {
             Self::Nobody => Listening::Nobody,
             Self::Floor => Listening::Floor { _loaded: floor()? },
-            Self::Recorder => recorder(&[])?,
-            Self::RecorderArmed => recorder(&[
+            Self::Recorder => Listening::Recorder(Recorder::start(&[])?),
+            Self::RecorderArmed => Listening::Recorder(Recorder::start(&[
                 ("BLACKBOX_WATCH_CGROUPS", WATCH_CGROUPS),
                 // A loop that does nothing but call is more than anybody would pay for.
                 ("BLACKBOX_TAIL_BUDGET_PERCENT", "100"),
                 ("BLACKBOX_LOG_LEVEL", "debug"),
-            ])?,
+            ])?),
             Self::BpftraceCount => peer("bpftrace", &["-e", COUNT])?,
             Self::BpftraceLatency => peer("bpftrace", &["-e", LATENCY])?,
             Self::Syscount => peer("syscount", &["-d", "600"])?,
@@ -117,28 +116,18 @@ const LATENCY: &str = "tracepoint:raw_syscalls:sys_enter { @start[tid] = nsecs; 
 /// Somebody who listens. Dropped, it is over.
 pub(super) enum Listening {
     Nobody,
-    Floor {
-        _loaded: Ebpf,
-    },
-    Recorder {
-        daemon: Daemon,
-        _folder: tempfile::TempDir,
-    },
+    Floor { _loaded: Ebpf },
+    Recorder(Recorder),
     Peer(Child),
-    Ftrace {
-        _instance: Instance,
-    },
+    Ftrace { _instance: Instance },
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
         match self {
-            Self::Recorder { daemon, .. } => {
-                // A daemon that does not end is killed; what it said of itself is no figure.
-                daemon.stop().ok();
-            }
             Self::Peer(child) => end(child),
-            Self::Nobody | Self::Floor { .. } | Self::Ftrace { .. } => {}
+            // They end themselves.
+            Self::Nobody | Self::Floor { .. } | Self::Recorder(_) | Self::Ftrace { .. } => {}
         }
     }
 }
@@ -147,7 +136,8 @@ impl Listening {
     /// Whether the recorder keeps every call of a container.
     pub(super) fn is_armed(&self) -> Result<bool> {
         match self {
-            Self::Recorder { daemon, .. } => Ok(daemon
+            Self::Recorder(recorder) => Ok(recorder
+                .daemon
                 .log()?
                 .lines()
                 .any(|line| line.contains(" armed ") && line.contains("tail"))),
@@ -177,29 +167,6 @@ fn floor() -> Result<Ebpf> {
     program.load("sys_exit", &Btf::from_sys_fs()?)?;
     program.attach()?;
     Ok(loaded)
-}
-
-fn recorder(env: &[(&str, &str)]) -> Result<Listening> {
-    let folder = tempfile::tempdir()?;
-    let mut daemon = Daemon::start(&DaemonOptions {
-        binary: binary()?,
-        directory: folder.path().to_owned(),
-        env: env
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect(),
-        wrapper: Vec::new(),
-    })?;
-    daemon.wait_ready(READY)?;
-    Ok(Listening::Recorder {
-        daemon,
-        _folder: folder,
-    })
-}
-
-/// The daemon of the release profile.
-pub(super) fn binary() -> Result<PathBuf> {
-    Ok(target_directory()?.join("release/blackbox-daemon"))
 }
 
 fn peer(program: &str, words: &[&str]) -> Result<Listening> {

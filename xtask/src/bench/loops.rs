@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::contenders::{Contender, Listening, binary};
+use super::contenders::{Contender, Listening};
+use super::recorder::binary;
 use super::rounds::{self, Figures};
 use super::table::{Row, Target};
 use crate::stage::Cgroup;
@@ -175,19 +176,4 @@ pub(super) fn victim() -> Result<PathBuf> {
     let path = binary()?.with_file_name("blackbox-victim");
     ensure!(path.is_file(), "{} is not built", path.display());
     Ok(path)
-}
-
-/// Builds the daemon of the release profile, and the victim with it.
-///
-/// # Errors
-/// It does not build.
-pub(super) fn build() -> Result<()> {
-    let mut command: Command = crate::cargo::cargo();
-    crate::exec::run(command.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "blackbox-daemon",
-    ]))
 }

@@ -10,6 +10,7 @@ mod loops;
 mod peers;
 mod pressure;
 mod process;
+mod recorder;
 mod rounds;
 mod sampling;
 mod servers;
@@ -104,7 +105,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     stage::require_kernel()?;
     build_ebpf::build(&build_ebpf::Options::default())?;
-    step("bench: building the daemon", loops::build)?;
+    step("bench: building the daemon", recorder::build)?;
     step("bench: peers", peers::ensure_all)?;
     let victim = loops::victim()?;
     let rounds = usize::from(options.rounds);

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::contenders::binary;
 use super::process::cpu;
+use super::recorder::{Recorder, binary};
 use super::rounds::{self, Figures};
 use super::table::{Row, Target};
-use crate::stage::{Cgroup, Daemon, DaemonOptions};
+use crate::stage::Cgroup;
 use crate::timing::{Stopwatch, wait_for};
 
+/// For a report, however slow.
 const READY: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_millis(500);
-/// Deaths, one after the other: the slowest is beyond the 99th of a hundred.
+/// Deaths, one after the other; the slowest of so many stands for the 99th of a hundred.
 const DEATHS: usize = 60;
 /// What is promised of a report, once it has settled.
 const REPORT: Duration = Duration::from_millis(250);
@@ -27,37 +28,15 @@ const RATE: &str = "10000";
 /// How long a flood is watched, s.
 const SPAN: u64 = 8;
 
-struct Recorder {
-    daemon: Daemon,
-    folder: tempfile::TempDir,
-}
-
-impl Recorder {
-    fn start(env: &[(&str, &str)]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut daemon = Daemon::start(&DaemonOptions {
-            binary: binary()?,
-            directory: folder.path().to_owned(),
-            env: env
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
-            wrapper: Vec::new(),
-        })?;
-        daemon.wait_ready(READY)?;
-        Ok(Self { daemon, folder })
-    }
-
-    /// Whether there is a report file about this process, by its name.
-    fn has_told(&self, pid: u32) -> Result<bool> {
-        let mark = format!("-{pid}-");
-        let files = fs::read_dir(self.folder.path().join("reports"))?;
-        Ok(files.flatten().any(|file| {
-            let name = file.file_name();
-            let name = name.to_string_lossy();
-            name.contains(&mark) && name.ends_with(".json") && !name.starts_with('.')
-        }))
-    }
+/// Whether there is a report file about this process, by its name.
+fn has_told(recorder: &Recorder, pid: u32) -> Result<bool> {
+    let mark = format!("-{pid}-");
+    let files = fs::read_dir(recorder.folder.path().join("reports"))?;
+    Ok(files.flatten().any(|file| {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        name.contains(&mark) && name.ends_with(".json") && !name.starts_with('.')
+    }))
 }
 
 /// A process in a cgroup. Dropped, it is killed.
@@ -118,7 +97,7 @@ fn reports(victim: &Path) -> Result<Row> {
         process.child.kill()?;
         process.child.wait()?;
         let told = wait_for(READY, || {
-            anyhow::Ok(recorder.has_told(process.child.id())?.then_some(()))
+            anyhow::Ok(has_told(&recorder, process.child.id())?.then_some(()))
         })?;
         told.context("a death is not told")?;
         times.add(watch.elapsed().saturating_sub(SETTLE).as_secs_f64() * 1e3);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::contenders::{Contender, Listening};
 use super::process::{cpu, resident};
+use super::recorder::Recorder;
 use super::table::{Row, Target};
 use super::{peers, rounds};
 use crate::stage::Cgroup;
@@ -142,10 +142,10 @@ fn watch(looker: Looker) -> Result<(f64, f64)> {
     };
     let nothing = || Ok(());
     match looker {
-        Looker::Recorder => match Contender::Recorder.start(0)? {
-            Listening::Recorder { ref daemon, .. } => span(daemon.pid(), &nothing),
-            _ => anyhow::bail!("that is no recorder"),
-        },
+        Looker::Recorder => {
+            let recorder = Recorder::start(&[])?;
+            span(recorder.daemon.pid(), &nothing)
+        }
         Looker::Exporter => {
             let exporter = Exporter::start()?;
             span(exporter.peer.0.id(), &|| exporter.scrape().map(|_| ()))
