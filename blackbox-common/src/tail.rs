@@ -8,6 +8,10 @@ pub const TAIL_LEN: u32 = 2048;
 pub const TAIL_ARG_LEN: usize = 64;
 /// Slots for calls under way, by the lowest bits of the thread's id; a power of two.
 pub const STARTED_LEN: u32 = 1 << 15;
+/// Sets of the table of armed containers, by the lowest bits of the cgroup's id; a power of two.
+pub const ARMED_SETS: u32 = 256;
+/// Containers that may be armed of one set.
+pub const ARMED_WAYS: usize = 4;
 /// Threads of one process whose last call is told; more are counted.
 pub const THREADS_TOLD: u32 = 64;
 
@@ -46,6 +50,17 @@ pub struct TailEntry {
     pub arg: [u8; TAIL_ARG_LEN],
 }
 const _: () = assert!(size_of::<TailEntry>() == 168);
+
+/// Armed containers whose ids share their lowest bits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArmedSet {
+    /// Ids of their cgroups; 0: free.
+    pub cgroups: [u64; ARMED_WAYS],
+    /// The slot of each among the tails.
+    pub slots: [u32; ARMED_WAYS],
+}
+const _: () = assert!(size_of::<ArmedSet>() == 48);
 
 /// When a thread began the call it is in.
 #[repr(C)]

@@ -4,14 +4,14 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
 };
 use blackbox_common::{
     daemon::Daemon,
     header::Task as WireTask,
     signal::SignalFacts,
     syscall::{CALLS, SyscallAccount},
-    tail::{STARTED_LEN, Started, TAIL_LEN, TailEntry},
+    tail::{ARMED_SETS, ArmedSet, STARTED_LEN, Started, TAIL_LEN, TailEntry},
     tally::Tally,
     words::LastWords,
 };
@@ -118,9 +118,13 @@ pub(crate) static WORDS: HashMap<u64, LastWords> =
 #[map]
 pub(crate) static EMPTY_WORDS: Array<LastWords> = Array::with_max_entries(1, 0);
 
-/// Armed containers: cgroup to slot.
+/// Armed containers. A table of sets and no hash map: every call of the node asks it twice.
 #[map]
-pub(crate) static ARMED: HashMap<u64, u32> = HashMap::with_max_entries(64, 0);
+pub(crate) static ARMED: Array<ArmedSet> = Array::with_max_entries(ARMED_SETS, 0);
+
+/// What `sys_exit` goes on with while a container is armed: `tail_exit`, or nothing.
+#[map]
+pub(crate) static AFTER_CALL: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// The calls of armed containers, `TAIL_LEN` places for each slot. Set at load: slots × `TAIL_LEN`.
 #[map]

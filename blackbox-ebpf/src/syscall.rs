@@ -25,7 +25,7 @@ use crate::{
     emit,
     maps::{ACCOUNTS, ARGUMENTS, EMPTY_ACCOUNT},
     offsets::{Ptr, SETTINGS, Task, frozen, offset, setting},
-    words,
+    tail, words,
 };
 
 /// Errors above this are the kernel's own (restart codes, 512 and up); no program ever sees them.
@@ -51,6 +51,7 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     } else {
         words::heard(regs, nr, ret);
     }
+    tail::go_on(&ctx);
     0
 }
 

@@ -1,5 +1,8 @@
-//! Every call of armed containers (`sys_enter`, `sys_exit`), kept by overwriting; and the call each thread was in at its
-//! end. The two programs are attached only while a container is armed: even an empty program taxes every call of the node.
+//! Every call of armed containers, kept by overwriting; and the call each thread was in at its end.
+//!
+//! `tail_enter` is attached to `sys_enter` only while a container is armed: even an empty program taxes every call of the
+//! node. `tail_exit` is attached to nothing: while a container is armed, `sys_exit` ends by jumping to it, which costs a
+//! quarter of what a second program there would.
 //!
 //! A call's place is given by an atomic count of its container, so calls of several CPUs never share one. The number goes
 //! out first as 0 and last as itself: who reads an entry twice knows whether it was whole.
@@ -17,15 +20,15 @@ use blackbox_common::{
     header::Kind,
     syscall::{ARG_ADDRESS_1, ARG_NONE, ARG_PATH_0, ARG_TOLD},
     tail::{
-        LastCallRecord, NO_CALL, STARTED_LEN, Started, TAIL_ARG_LEN, TAIL_COMPAT, TAIL_LEN,
-        THREADS_TOLD,
+        ARMED_SETS, LastCallRecord, NO_CALL, STARTED_LEN, Started, TAIL_ARG_LEN, TAIL_COMPAT,
+        TAIL_LEN, THREADS_TOLD,
     },
 };
 use core::{arch::asm, ffi::c_void};
 
 use crate::{
     emit,
-    maps::{ARGUMENTS, ARMED, STARTED, TAIL, TAIL_HEADS, THREADS},
+    maps::{AFTER_CALL, ARGUMENTS, ARMED, STARTED, TAIL, TAIL_HEADS, THREADS},
     offsets::{Ptr, Task, offset, setting},
     syscall::is_compat,
 };
@@ -36,7 +39,7 @@ const SIGNAL_GROUP_EXIT: u32 = 4;
 #[btf_tracepoint(function = "sys_enter")]
 pub(crate) fn tail_enter(ctx: BtfTracePointContext) -> i32 {
     let task = Task::current();
-    if armed(task).is_none() {
+    if armed(task.cgroup()).is_none() {
         return 0;
     }
     let nr: u64 = ctx.arg(1);
@@ -53,13 +56,20 @@ pub(crate) fn tail_enter(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Jumps to [`tail_exit`] if it is there; then this does not return.
+#[inline(always)]
+pub(crate) fn go_on(ctx: &BtfTracePointContext) {
+    // SAFETY: nothing of the caller is left to drop.
+    unsafe { AFTER_CALL.tail_call(ctx, 0) };
+}
+
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn tail_exit(ctx: BtfTracePointContext) -> i32 {
     if let Some(tally) = emit::tally() {
         tally.tail_runs += 1;
     }
     let task = Task::current();
-    let Some(slot) = armed(task) else {
+    let Some(slot) = armed(task.cgroup()) else {
         return 0;
     };
     let Some(head) = TAIL_HEADS.get_ptr_mut(slot) else {
@@ -71,6 +81,7 @@ pub(crate) fn tail_exit(ctx: BtfTracePointContext) -> i32 {
     };
     let regs = Ptr(ctx.arg::<*const u8>(0));
     let nr: u32 = regs.direct(offset!(regs_nr));
+    let tid = task.tid();
     let at = emit::now();
     let args = [
         regs.direct(offset!(regs_arg0)),
@@ -82,12 +93,12 @@ pub(crate) fn tail_exit(ctx: BtfTracePointContext) -> i32 {
     unsafe {
         (&raw mut (*entry).number).write_volatile(0);
         (&raw mut (*entry).at).write(at);
-        (&raw mut (*entry).took).write(since(task, nr).map_or(ABSENT_U64, |since| at - since));
+        (&raw mut (*entry).took).write(since(tid, nr).map_or(ABSENT_U64, |since| at - since));
         (&raw mut (*entry).ret).write(ctx.arg(1));
         (&raw mut (*entry).args).write(args);
         (&raw mut (*entry).start).write(task.start());
         (&raw mut (*entry).tgid).write(task.tgid());
-        (&raw mut (*entry).tid).write(task.tid());
+        (&raw mut (*entry).tid).write(tid);
         (&raw mut (*entry).comm).write(task.comm());
         (&raw mut (*entry).nr).write(nr);
         (&raw mut (*entry).flags).write(flags(task));
@@ -99,17 +110,17 @@ pub(crate) fn tail_exit(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// The place of the task's container among the tails. `None`: it is not armed.
+/// The slot of a container among the tails. `None`: it is not armed.
 #[inline(always)]
-fn armed(task: Task) -> Option<u32> {
-    // SAFETY: the entry stays valid while this program runs.
-    unsafe { ARMED.get(&task.cgroup()) }.copied()
+fn armed(cgroup: u64) -> Option<u32> {
+    let set = ARMED.get(cgroup as u32 & (ARMED_SETS - 1))?;
+    let way = set.cgroups.iter().position(|armed| *armed == cgroup)?;
+    set.slots.get(way).copied()
 }
 
 /// When the call that this thread is in began.
 #[inline(always)]
-fn since(task: Task, nr: u32) -> Option<u64> {
-    let tid = task.tid();
+fn since(tid: u32, nr: u32) -> Option<u64> {
     let started = STARTED.get(tid & (STARTED_LEN - 1))?;
     (started.tid == tid && started.nr == nr).then_some(started.at)
 }
@@ -174,7 +185,7 @@ pub(crate) fn last(task: Task) {
     unsafe {
         (&raw mut (*record).args).write(args);
         (&raw mut (*record).ret).write(read(offset!(regs_ret)) as i64);
-        (&raw mut (*record).since).write(since(task, nr).unwrap_or(ABSENT_U64));
+        (&raw mut (*record).since).write(since(task.tid(), nr).unwrap_or(ABSENT_U64));
         (&raw mut (*record).nr).write(nr);
         (&raw mut (*record).flags).write(flags(task));
     }

@@ -148,7 +148,7 @@ fn sockets() -> Vec<(Sysno, Vec<When>)> {
 }
 
 /// The commands of bpf(2) (`enum bpf_cmd`, `include/uapi/linux/bpf.h`): maps are read and written by all, programs that are
-/// loaded already are attached by one thread; nobody loads one.
+/// loaded already are attached by one thread, or put into a map of programs; nobody loads one.
 fn bpf(role: Role) -> impl Iterator<Item = u32> {
     const LOOKUP: u32 = 1;
     const UPDATE: u32 = 2;
@@ -158,7 +158,7 @@ fn bpf(role: Role) -> impl Iterator<Item = u32> {
     const LINK_CREATE: u32 = 28;
     let commands: &[u32] = match role {
         Role::Most => &[LOOKUP, UPDATE, DELETE, NEXT_KEY],
-        Role::Attach => &[RAW_TRACEPOINT_OPEN, LINK_CREATE],
+        Role::Attach => &[UPDATE, DELETE, RAW_TRACEPOINT_OPEN, LINK_CREATE],
     };
     commands.iter().copied()
 }

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, ProgramArray};
 use aya::programs::links::PinnedLink;
 use aya::programs::{ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfLoader};
@@ -167,6 +167,9 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         // A daemon that died while it pinned.
         pins.release_programs()?;
     }
+    let mut after_call = ProgramArray::try_from(map(&mut ebpf, "AFTER_CALL")?)?;
+    // It would keep calls for one who does not read them.
+    switch::forget_exit(&mut after_call)?;
     // Before the first program runs, for one that knows no daemon is silent.
     present(&mut daemon, before.told, taken_over)?;
     let mut attaching = Attaching {
@@ -203,12 +206,13 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     let logger = EbpfLogger::init(&mut ebpf)
         .inspect_err(|error| tracing::warn!(%error, "no diagnostics from the kernel programs"))
         .ok();
-    descriptors.extend(TAIL.iter().filter_map(|(name, _)| {
+    // Not of `tail_exit`: the kernel counts what it takes as that of `sys_exit`, which jumps to it.
+    descriptors.extend(TAIL.iter().take(1).filter_map(|(name, _)| {
         let descriptor = ebpf.program(name)?.fd().ok()?;
         Some((*name, descriptor.as_fd().try_clone_to_owned().ok()?))
     }));
     let maps = Maps {
-        armed: BpfHashMap::try_from(map(&mut ebpf, "ARMED")?)?,
+        armed: Array::try_from(map(&mut ebpf, "ARMED")?)?,
         entries: Array::try_from(map(&mut ebpf, "TAIL")?)?,
         heads: Array::try_from(map(&mut ebpf, "TAIL_HEADS")?)?,
     };
@@ -227,7 +231,7 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         tails: Tails::new(
             maps,
             (limits.tails, limits.tail_budget),
-            Switch::start(ebpf, vow)?,
+            Switch::start(ebpf, after_call, vow)?,
             unable,
         ),
     })

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock, statfs};
 use super::switch::chain;
 
 /// The maps that the daemon reads, and those that pinned programs share with ones that are loaded anew.
-pub(super) const MAPS: [&str; 9] = [
+pub(super) const MAPS: [&str; 10] = [
     "CRIT",
     "BULK",
     "TALLY",
@@ -25,6 +25,7 @@ pub(super) const MAPS: [&str; 9] = [
     "ARGUMENTS",
     "DAEMON",
     "THREADS",
+    "AFTER_CALL",
     "AYA_LOGS",
 ];
 /// `BPF_FS_MAGIC` (include/uapi/linux/magic.h).

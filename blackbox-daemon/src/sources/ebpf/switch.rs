@@ -1,12 +1,14 @@
-//! The thread that attaches and detaches the programs of the tail: the one thread that keeps capabilities, and does
+//! The thread that switches the programs of the tail on and off: the one thread that keeps capabilities, and does
 //! nothing else.
 //!
-//! Takes the loaded object, whose links live as long as this thread; answers each order with how it went, and what the programs cost. Attached, the two
-//! programs run at every call of the node, so they are attached only while a container is armed.
+//! Takes the loaded object, whose links live as long as this thread; answers each order with how it went, and what the programs
+//! cost. They run at every call of the node, so they are on only while a container is armed: `tail_enter` is attached, and
+//! `sys_exit` goes on with `tail_exit`.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use aya::Ebpf;
+use aya::maps::{MapData, MapError, ProgramArray};
 use aya::programs::BtfTracePoint;
 use aya::programs::tp_btf::BtfTracePointLinkId;
 
@@ -14,8 +16,13 @@ use crate::clock;
 use crate::privileges::seccomp::Role;
 use crate::privileges::{Kept, Vow};
 
-/// The programs, and the tracepoints they are for.
-pub(super) const TAIL: [(&str, &str); 2] = [("tail_enter", "sys_enter"), ("tail_exit", "sys_exit")];
+/// The program of each call's begin, and the one that `sys_exit` goes on with.
+const ENTER: &str = "tail_enter";
+const EXIT: &str = "tail_exit";
+/// Both, and the tracepoints they are for.
+pub(super) const TAIL: [(&str, &str); 2] = [(ENTER, "sys_enter"), (EXIT, "sys_exit")];
+/// Where `sys_exit` looks what it goes on with.
+const PLACE: u32 = 0;
 
 /// Calls of one round of measuring, and how many rounds: about a millisecond.
 const ROUND: u32 = 1000;
@@ -36,12 +43,16 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// Starts the thread, which takes the object over, and `vow`; and waits until it has. To be called before this process
+    /// Starts the thread, which takes over the object, where its `sys_exit` goes on, and `vow`; and waits until it has. To be called before this process
     /// gives its capabilities up.
     ///
     /// # Errors
     /// When the kernel has no thread left.
-    pub(super) fn start(ebpf: Ebpf, vow: Vow) -> std::io::Result<Self> {
+    pub(super) fn start(
+        ebpf: Ebpf,
+        after_call: ProgramArray<MapData>,
+        vow: Vow,
+    ) -> std::io::Result<Self> {
         let (orders, taken) = sync_channel(1);
         let (answer, answered) = sync_channel(1);
         std::thread::Builder::new()
@@ -49,7 +60,12 @@ impl Switch {
             .spawn(move || {
                 // Nobody hears it: then nobody orders anything either.
                 if answer.send(vow.take(Role::Attach)).is_ok() {
-                    serve(ebpf, &taken);
+                    let programs = Programs {
+                        ebpf,
+                        after_call,
+                        enter: None,
+                    };
+                    serve(programs, &taken);
                 }
             })?;
         let kept = answered.recv().map_err(std::io::Error::other)?;
@@ -87,16 +103,15 @@ impl Switch {
     }
 }
 
-fn serve(mut ebpf: Ebpf, orders: &Receiver<Order>) {
-    let mut links = Vec::new();
+fn serve(mut programs: Programs, orders: &Receiver<Order>) {
     for (on, answer) in orders {
         let outcome = match on {
             true => {
                 let before = call_nanos();
-                let attached = attach(&mut ebpf, &mut links);
-                attached.map(|()| Some(call_nanos().saturating_sub(before).max(LEAST)))
+                let on = programs.on();
+                on.map(|()| Some(call_nanos().saturating_sub(before).max(LEAST)))
             }
-            false => detach(&mut ebpf, &mut links).map(|()| None),
+            false => programs.off().map(|()| None),
         };
         if answer.send(outcome).is_err() {
             return;
@@ -117,29 +132,52 @@ fn call_nanos() -> u64 {
     u64::try_from(best).unwrap_or(u64::MAX)
 }
 
-type Links = Vec<(&'static str, BtfTracePointLinkId)>;
-
-fn attach(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), String> {
-    for (name, _) in TAIL {
-        match program(ebpf, name).and_then(|one| one.attach().map_err(|error| chain(&error))) {
-            Ok(link) => links.push((name, link)),
-            Err(error) => {
-                // One of them alone would cost and tell nothing.
-                detach(ebpf, links)?;
-                return Err(error);
-            }
-        }
-    }
-    Ok(())
+/// The loaded object, and what of it is on.
+struct Programs {
+    ebpf: Ebpf,
+    after_call: ProgramArray<MapData>,
+    enter: Option<BtfTracePointLinkId>,
 }
 
-fn detach(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), String> {
-    for (name, link) in links.drain(..) {
-        program(ebpf, name)?
-            .detach(link)
-            .map_err(|error| chain(&error))?;
+impl Programs {
+    fn on(&mut self) -> Result<(), String> {
+        let enter = program(&mut self.ebpf, ENTER)?.attach();
+        self.enter = Some(enter.map_err(|error| chain(&error))?);
+        let exit = program(&mut self.ebpf, EXIT)?.fd();
+        let exit = exit.map_err(|error| chain(&error))?;
+        let gone_on = self.after_call.set(PLACE, exit, 0);
+        if let Err(error) = gone_on {
+            // One of them alone would cost and tell nothing.
+            self.off()?;
+            return Err(chain(&error));
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn off(&mut self) -> Result<(), String> {
+        forget_exit(&mut self.after_call).map_err(|error| chain(&error))?;
+        if let Some(link) = self.enter.take() {
+            let detached = program(&mut self.ebpf, ENTER)?.detach(link);
+            detached.map_err(|error| chain(&error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets `sys_exit` end where it ends; what a former daemon left there is gone too.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn forget_exit(after_call: &mut ProgramArray<MapData>) -> Result<(), MapError> {
+    match after_call.clear_index(&PLACE) {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A program of the object.

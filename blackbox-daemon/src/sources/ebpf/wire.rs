@@ -18,7 +18,7 @@ use blackbox_common::{
     settings::Settings,
     signal::SignalRecord,
     syscall::{SyscallAccount, SyscallArgRecord, SyscallRecord},
-    tail::{LastCallRecord, TailEntry},
+    tail::{ArmedSet, LastCallRecord, TailEntry},
     tally::Tally,
     words::LastWords,
 };
@@ -52,6 +52,7 @@ wire!(
     LastWords,
     LastCallRecord,
     TailEntry,
+    ArmedSet,
     Tally,
     Daemon,
     Settings,

@@ -4,22 +4,17 @@
 //! Takes orders to arm and disarm; reads the kernel's places; makes records, each call once. Guarantee: no more containers
 //! are armed than there are slots, and what was overwritten before it was read is counted and told.
 
+mod maps;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use aya::maps::{Array, HashMap as BpfHashMap, MapData};
-use blackbox_common::ABSENT_U64;
-use blackbox_common::tail::{TAIL_COMPAT, TAIL_LEN, TailEntry};
-
-use super::argument;
+pub(super) use self::maps::Maps;
 use super::governor::{Governor, Look};
 use super::switch::Switch;
-use super::wire::Plain;
 use crate::arming::Order;
 use crate::privileges::Kept;
-use crate::record::{
-    Arming, BootTime, Call, CgroupId, Comm, Event, Process, ProcessKey, Record, Subject, TailRead,
-};
+use crate::record::{Arming, BootTime, CgroupId, Event, Record, Subject};
 use crate::sources::feed::BATCH;
 
 /// The calls of one container are read at most so often, unless its first process ended or one was killed: a script whose
@@ -35,13 +30,6 @@ struct Slot {
     read_at: BootTime,
     /// Number of the last call at the previous look at what it costs.
     seen: u64,
-}
-
-/// The kernel's maps of tails.
-pub(super) struct Maps {
-    pub(super) armed: BpfHashMap<MapData, u64, u32>,
-    pub(super) entries: Array<MapData, Plain<TailEntry>>,
-    pub(super) heads: Array<MapData, u64>,
 }
 
 /// See the module.
@@ -115,17 +103,14 @@ impl Tails {
         let free = self.slots.iter().position(Option::is_none);
         let place = free.ok_or_else(|| format!("{} others are armed", self.slots.len()))?;
         let number = place as u32;
-        let head = self.maps.heads.get(&number, 0).map_err(|e| e.to_string())?;
+        let head = self.maps.head(number).map_err(|e| e.to_string())?;
         self.slots[place] = Some(Slot {
             cgroup,
             read_to: head,
             read_at: BootTime(0),
             seen: head,
         });
-        self.maps
-            .armed
-            .insert(cgroup.0, number, 0)
-            .map_err(|error| format!("the kernel refused it: {error}"))?;
+        self.maps.arm(cgroup, number)?;
         tracing::debug!(cgroup = cgroup.0, at = now.0, "armed");
         self.switch.set(true)
     }
@@ -136,8 +121,8 @@ impl Tails {
             return false;
         };
         self.slots[place] = None;
-        if let Err(error) = self.maps.armed.remove(&cgroup.0) {
-            tracing::debug!(cgroup = cgroup.0, %error, "it was not armed in the kernel");
+        if let Err(error) = self.maps.disarm(cgroup) {
+            tracing::warn!(cgroup = cgroup.0, %error, "it stays armed in the kernel");
         }
         if self.slots.iter().all(Option::is_none)
             && let Err(error) = self.switch.set(false)
@@ -166,7 +151,11 @@ impl Tails {
         }
         slot.read_at = record.at;
         let slot = *slot;
-        let (read, calls) = self.read(place, slot);
+        let (read, calls) = {
+            // There are as many places as a u32 said.
+            let number = place as u32;
+            self.maps.read(number, slot.read_to, slot.cgroup)
+        };
         if let Some(slot) = self.slots.get_mut(place).and_then(Option::as_mut) {
             slot.read_to += read.calls;
         }
@@ -179,41 +168,6 @@ impl Tails {
             subject: Subject::Cgroup(cgroup),
             event: Event::TailRead(read),
         })
-    }
-
-    /// The calls since the last reading.
-    fn read(&self, place: usize, slot: Slot) -> (TailRead, Vec<Record>) {
-        // There are as many places as a u32 said.
-        let number = place as u32;
-        let head = self.maps.heads.get(&number, 0).unwrap_or(slot.read_to);
-        let calls = head.saturating_sub(slot.read_to);
-        let overwritten = calls.saturating_sub(u64::from(TAIL_LEN));
-        let mut read = TailRead {
-            calls,
-            overwritten,
-            torn: 0,
-        };
-        let mut records = Vec::with_capacity(usize::try_from(calls - overwritten).unwrap_or(0));
-        for call in slot.read_to + overwritten + 1..=head {
-            // The kernel's own arithmetic: a slot's places follow each other.
-            let index = number * TAIL_LEN + (call as u32 & (TAIL_LEN - 1));
-            match self.maps.entries.get(&index, 0) {
-                Ok(Plain(entry)) if entry.number == call => {
-                    records.push((call, self::record(&entry, slot.cgroup)));
-                }
-                _ => read.torn += 1,
-            }
-        }
-        // A call's number is given before its place is written: what these calls did not reach was not touched.
-        let since = self.maps.heads.get(&number, 0).unwrap_or(u64::MAX);
-        let whole = |(call, _): &(u64, Record)| call + u64::from(TAIL_LEN) > since;
-        let all = records.len();
-        records.retain(whole);
-        read.torn += (all - records.len()) as u64;
-        (
-            read,
-            records.into_iter().map(|(_, record)| record).collect(),
-        )
     }
 
     /// Calls that wait for a place in the feed, a batch.
@@ -250,40 +204,16 @@ impl Tails {
 
     /// Calls of each armed container since the previous look.
     fn rates(&mut self) -> Vec<(CgroupId, u64)> {
-        let heads = &self.maps.heads;
+        let maps = &self.maps;
         let slots = (0_u32..).zip(&mut self.slots);
         slots
             .filter_map(|(number, slot)| {
                 let slot = slot.as_mut()?;
-                let head = heads.get(&number, 0).ok()?;
+                let head = maps.head(number).ok()?;
                 let calls = head.saturating_sub(slot.seen);
                 slot.seen = head;
                 Some((slot.cgroup, calls))
             })
             .collect()
-    }
-}
-
-fn record(entry: &TailEntry, cgroup: CgroupId) -> Record {
-    let told = entry.arg.get(..entry.len as usize);
-    Record {
-        at: BootTime(entry.at),
-        subject: Subject::Process(Process {
-            key: ProcessKey {
-                tgid: entry.tgid,
-                start: BootTime(entry.start),
-            },
-            tid: entry.tid,
-            comm: Comm::new(entry.comm),
-            cgroup,
-        }),
-        event: Event::Call(Call {
-            nr: entry.nr,
-            ret: entry.ret,
-            took: (entry.took != ABSENT_U64).then_some(entry.took),
-            args: entry.args,
-            argument: told.and_then(|told| argument::text(entry.kind, told)),
-            compat: entry.flags & TAIL_COMPAT != 0,
-        }),
     }
 }
