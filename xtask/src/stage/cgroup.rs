@@ -18,6 +18,9 @@ use crate::timing::wait_for;
 /// How long a dropped cgroup is given until the last process has left it.
 const EMPTY_LIMIT: Duration = Duration::from_secs(3);
 
+/// How often the making of one is tried while others go.
+const TRIES: u32 = 5;
+
 /// A cgroup of ours, removed when dropped (with those above it that are then empty).
 #[derive(Debug)]
 pub struct Cgroup {
@@ -33,15 +36,14 @@ impl Cgroup {
     pub fn create(name: &str) -> Result<Self> {
         let hierarchy = Hierarchy::of_this_machine()?;
         let name = PathBuf::from(name.trim_matches('/'));
-        let mut folder = hierarchy.mount.clone();
-        for part in &name {
-            hierarchy.delegate(&folder, "memory")?;
-            folder.push(part);
-            match fs::create_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => other.with_context(|| format!("making {}", folder.display()))?,
+        for _ in 1..TRIES {
+            match hierarchy.make(&name) {
+                // Another one of ours was dropped, and took those above with it.
+                Err(error) if was_not_found(&error) => {}
+                other => return other.map(|()| Self { hierarchy, name }),
             }
         }
+        hierarchy.make(&name)?;
         Ok(Self { hierarchy, name })
     }
 
@@ -143,6 +145,11 @@ impl Drop for Cgroup {
     }
 }
 
+fn was_not_found(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Version {
     V1,
@@ -169,6 +176,20 @@ impl Hierarchy {
         let v1 = mounted(mounts, "cgroup", "memory").map(|mount| (mount, Version::V1));
         v1.or_else(|| Some((mounted(mounts, "cgroup2", "rw")?, Version::V2)))
             .map(|(mount, version)| Self { mount, version })
+    }
+
+    /// Makes the cgroup `name`, and those above it that are missing.
+    fn make(&self, name: &Path) -> Result<()> {
+        let mut folder = self.mount.clone();
+        for part in name {
+            self.delegate(&folder, "memory")?;
+            folder.push(part);
+            match fs::create_dir(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other.with_context(|| format!("making {}", folder.display()))?,
+            }
+        }
+        Ok(())
     }
 
     /// Lets the children of `folder` have limits of what `controller` controls; in v1 they always do.
