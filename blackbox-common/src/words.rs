@@ -42,7 +42,8 @@ pub struct Piece {
 }
 const _: () = assert!(size_of::<Piece>() == 64);
 
-/// The last words of one container. A piece never wraps: it may run on into the room behind `WORDS_LEN`.
+/// The last words of one container. A piece never wraps: it may run on into the room behind `WORDS_LEN`, of which there is
+/// twice what it takes, as of the head's: the verifier sees no more than the bounds of a place and of a length.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct LastWords {
@@ -54,10 +55,9 @@ pub struct LastWords {
     pub stderr_at: u64,
     /// The beginning of what was said last on standard error. Its bytes are a copy of those at its position.
     pub head: Piece,
-    /// As much room again as is kept: the verifier sees no more than the two bounds.
     pub head_bytes: [u8; 2 * HEAD_LEN],
     pub pieces: [Piece; PIECES],
-    pub bytes: [u8; WORDS_LEN + PIECE_LEN],
+    pub bytes: [u8; WORDS_LEN + 2 * PIECE_LEN],
 }
 const _: () =
-    assert!(size_of::<LastWords>() == 88 + 2 * HEAD_LEN + 64 * PIECES + WORDS_LEN + PIECE_LEN);
+    assert!(size_of::<LastWords>() == 88 + 2 * HEAD_LEN + 64 * PIECES + WORDS_LEN + 2 * PIECE_LEN);

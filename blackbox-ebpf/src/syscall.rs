@@ -39,17 +39,17 @@ pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let errno = (ret as u64).wrapping_neg();
     let regs = Ptr(ctx.arg::<*const u8>(0));
     let nr: u32 = regs.direct(offset!(regs_nr));
-    if errno.wrapping_sub(1) < ERRNO_MAX {
+    let error = if errno.wrapping_sub(1) < ERRNO_MAX {
         let kind = ARGUMENTS.get(nr).map_or(ARG_NONE, |kind| *kind);
-        if !ignored(errno) || kind & ARG_TOLD != 0 {
-            failed(&ctx, regs, errno, kind & !ARG_TOLD);
-        }
+        (!ignored(errno) || kind & ARG_TOLD != 0).then_some((errno, kind & !ARG_TOLD))
     } else if nr == setting!(nr_getsockopt) {
-        if let Some(errno) = handed_out(regs) {
-            failed(&ctx, regs, errno, ARG_NONE);
-        }
+        handed_out(regs).map(|errno| (errno, ARG_NONE))
     } else {
         words::heard(regs, nr, ret);
+        None
+    };
+    if let Some((errno, kind)) = error {
+        failed(&ctx, regs, errno, kind);
     }
     tail::go_on(&ctx);
     0

@@ -1,7 +1,7 @@
 //! Last words: what processes in pid namespaces (containers) write to their standard output and error, kept by
 //! overwriting. Called for every system call that succeeded, so its first test is the call's number.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use blackbox_common::words::{
     HEAD_LEN, LastWords, PIECE_LEN, PIECES, Piece, SILENCE_NS, TOGETHER_NS, WORDS_LEN,
 };
@@ -37,34 +37,67 @@ pub(crate) fn heard(regs: Ptr, nr: u32, ret: i64) {
         }
         return;
     };
-    let from: u64 = regs.direct(offset!(regs_arg1));
-    if nr == setting!(nr_write) {
-        keep(words, task, fd as u32, from, ret as u64);
-        return;
+    let written = Written {
+        regs,
+        one: nr == setting!(nr_write),
+        len: ret as u64,
+        fd: fd as u32,
+    };
+    keep(words, task, &written);
+}
+
+/// What a call wrote.
+struct Written {
+    regs: Ptr,
+    /// In one part, not in those of a `writev`.
+    one: bool,
+    len: u64,
+    fd: u32,
+}
+
+impl Written {
+    /// Copies the first `kept` bytes; returns how many were there to copy, or `None` if one could not be read.
+    #[inline(always)]
+    fn copy(&self, to: *mut u8, kept: u64) -> Option<u64> {
+        let from: u64 = self.regs.direct(offset!(regs_arg1));
+        if self.one {
+            return read(to, kept as u32, from).map(|()| kept);
+        }
+        let count: u64 = self.regs.direct(offset!(regs_arg2));
+        // In memory and added to atomically, so that the verifier forgets its bounds: it would follow each possible sum.
+        let mut copied = 0_u64;
+        for index in 0..VECTORS {
+            let so_far = fetch_add(&raw mut copied, 0);
+            if index >= count || so_far >= kept {
+                break;
+            }
+            // `struct iovec`: an address and a length.
+            let mut vector = [0_u64; 2];
+            read(vector.as_mut_ptr().cast(), 16, from + 16 * index)?;
+            let left = kept - so_far;
+            let len = if vector[1] < left { vector[1] } else { left };
+            // Known already, but not to the verifier.
+            let len = if len < PIECE_LEN as u64 {
+                len
+            } else {
+                PIECE_LEN as u64
+            };
+            // SAFETY: below PIECE_LEN; behind the place there is room for two pieces.
+            let to = unsafe { to.add(so_far as usize & (PIECE_LEN - 1)) };
+            read(to, len as u32, vector[0])?;
+            fetch_add(&raw mut copied, len);
+        }
+        // No more than a piece; the verifier learns that it is less than two.
+        Some(fetch_add(&raw mut copied, 0) & (2 * PIECE_LEN as u64 - 1))
     }
-    let mut left = ret as u64;
-    for index in 0..VECTORS {
-        let mut vector = [0_u64; 2];
-        // SAFETY: the helper checks the user's address and writes one `struct iovec`, two words.
-        let read = unsafe {
-            bpf_probe_read_user(
-                vector.as_mut_ptr().cast(),
-                16,
-                (from + 16 * index) as *const c_void,
-            )
-        };
-        if read != 0 || left == 0 {
-            return;
-        }
-        let len = if vector[1] < left { vector[1] } else { left };
-        if len > 0 {
-            keep(words, task, fd as u32, vector[0], len);
-        }
-        left -= len;
-        if regs.direct::<u64>(offset!(regs_arg2)) <= index + 1 {
-            return;
-        }
-    }
+}
+
+/// Copies from the user; the caller has that much room.
+#[inline(always)]
+fn read(to: *mut u8, len: u32, from: u64) -> Option<()> {
+    // SAFETY: the helper checks the user's address, and the verifier the room.
+    let failed = unsafe { bpf_probe_read_user(to.cast(), len, from as *const c_void) };
+    (failed == 0).then_some(())
 }
 
 /// The container's memory, made at its first word. `None`: the table is full.
@@ -81,43 +114,42 @@ fn of(cgroup: u64) -> Option<*mut LastWords> {
 
 /// Keeps the beginning of what was written.
 #[inline(always)]
-fn keep(words: *mut LastWords, task: Task, fd: u32, from: u64, written: u64) {
-    let kept = if written < PIECE_LEN as u64 {
-        written
+fn keep(words: *mut LastWords, task: Task, written: &Written) {
+    let room = if written.len < PIECE_LEN as u64 {
+        written.len
     } else {
         PIECE_LEN as u64
     };
-    let wire = task.wire();
-    let now = emit::now();
     // SAFETY: `words` is a map value, which lives as long as this program runs; a piece begins below WORDS_LEN and has
-    // room for PIECE_LEN bytes; places are handed out by atomic additions, so no two writers share one.
+    // room for PIECE_LEN bytes twice; places are handed out by atomic additions, so no two writers share one.
     unsafe {
-        let position = fetch_add(&raw mut (*words).position, kept);
+        let position = fetch_add(&raw mut (*words).position, room);
         let at = (position & (WORDS_LEN as u64 - 1)) as usize;
         let to = (&raw mut (*words).bytes).cast::<u8>().add(at);
-        if bpf_probe_read_user(to.cast(), kept as u32, from as *const c_void) != 0 {
+        let Some(kept) = written.copy(to, room) else {
             return;
-        }
+        };
+        let wire = task.wire();
         let piece = Piece {
-            at: now,
+            at: emit::now(),
             start: wire.start,
             position,
-            written,
+            written: written.len,
             tgid: wire.tgid,
             tid: wire.tid,
             kept: kept as u32,
-            fd,
+            fd: written.fd,
             comm: wire.comm,
         };
-        if fd == 2 {
-            begin(words, &piece, from);
+        if piece.fd == 2 {
+            begin(words, &piece, to);
         }
         let pieces = (&raw mut (*words).pieces).cast::<Piece>();
         let last = ((*words).count.wrapping_sub(1) & (PIECES as u64 - 1)) as usize;
         let last = pieces.add(last);
         if follows(&*last, &piece) {
-            (*last).at = now;
-            (*last).written += written;
+            (*last).at = piece.at;
+            (*last).written += piece.written;
             (*last).kept += piece.kept;
             return;
         }
@@ -128,23 +160,27 @@ fn keep(words: *mut LastWords, task: Task, fd: u32, from: u64, written: u64) {
 
 /// Whether a piece goes on with the last one. Only the thread that wrote a piece makes it longer, and only where nobody
 /// else was handed the bytes between: so there is no race.
+///
+/// Differences are joined, not compared one by one: each branch is one more way that the verifier walks.
 #[inline(always)]
 fn follows(last: &Piece, piece: &Piece) -> bool {
+    let kept = u64::from(last.kept);
     let place = last.position & (WORDS_LEN as u64 - 1);
-    last.tid == piece.tid
-        && last.start == piece.start
-        && last.fd == piece.fd
-        && last.written == u64::from(last.kept)
-        && last.position + u64::from(last.kept) == piece.position
-        && place + u64::from(last.kept) == piece.position & (WORDS_LEN as u64 - 1)
-        && last.kept + piece.kept <= PIECE_LEN as u32
+    let differ = u64::from(last.tid ^ piece.tid)
+        | u64::from(last.fd ^ piece.fd)
+        | (last.start ^ piece.start)
+        | (last.written ^ kept)
+        | ((last.position + kept) ^ piece.position)
+        | ((place + kept) ^ (piece.position & (WORDS_LEN as u64 - 1)));
+    differ == 0
+        && kept + u64::from(piece.kept) <= PIECE_LEN as u64
         && piece.at.wrapping_sub(last.at) <= TOGETHER_NS
 }
 
 /// Keeps the beginning of what is said at once on standard error. Threads that begin in the same instant may mix their
 /// bytes here: it is what is told where the bytes themselves are gone.
 #[inline(always)]
-fn begin(words: *mut LastWords, piece: &Piece, from: u64) {
+fn begin(words: *mut LastWords, piece: &Piece, from: *const u8) {
     // SAFETY: as in `keep`; at most HEAD_LEN bytes are written at an offset below HEAD_LEN, into twice that room.
     unsafe {
         let silent = piece.at.wrapping_sub((*words).stderr_at);
@@ -168,7 +204,7 @@ fn begin(words: *mut LastWords, piece: &Piece, from: u64) {
             HEAD_LEN as u32
         };
         let to = (&raw mut (*words).head_bytes).cast::<u8>().add(offset);
-        if bpf_probe_read_user(to.cast(), len, from as *const c_void) == 0 {
+        if bpf_probe_read_kernel(to.cast(), len, from.cast()) == 0 {
             (*head).kept = filled + len;
             (*head).written += piece.written;
         }
@@ -179,7 +215,7 @@ fn begin(words: *mut LastWords, piece: &Piece, from: u64) {
 #[inline(always)]
 fn fetch_add(counter: *mut u64, add: u64) -> u64 {
     let mut value = add;
-    // SAFETY: `counter` points to an aligned u64 of a map value.
+    // SAFETY: `counter` points to an aligned u64 of a map value or of the stack.
     unsafe {
         asm!("{1} = atomic_fetch_add((u64 *)({0} + 0), {1})", in(reg) counter, inout(reg) value)
     }

@@ -21,7 +21,7 @@ fn empty() -> LastWords {
         head: piece,
         head_bytes: [0; 2 * blackbox_common::words::HEAD_LEN],
         pieces: [piece; PIECES],
-        bytes: [0; WORDS_LEN + blackbox_common::words::PIECE_LEN],
+        bytes: [0; WORDS_LEN + 2 * blackbox_common::words::PIECE_LEN],
     }
 }
 
