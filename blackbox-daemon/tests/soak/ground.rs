@@ -69,7 +69,7 @@ impl Ground {
                 "-t",
                 "tmpfs",
                 "-o",
-                "size=48m,mode=755",
+                "size=160m,mode=755",
                 "tmpfs",
                 text(&disk)?,
             ],
@@ -81,8 +81,9 @@ impl Ground {
         let env = [
             ("BLACKBOX_OUTPUT_PATH", text(&reports)?),
             ("BLACKBOX_OUTPUT_FORMATTERS", "json"),
-            // Less than the disk has, and reached: the oldest go all the time.
-            ("BLACKBOX_OUTPUT_MAX_BYTES", "24MiB"),
+            // Less than the disk has, and reached: the oldest go all the time. Forty reports with their bundles have room, also
+            // on a busy machine: what went before it was read would seem untold.
+            ("BLACKBOX_OUTPUT_MAX_BYTES", "96MiB"),
             ("BLACKBOX_STATE_DIR", text(&state)?),
             ("BLACKBOX_WATCH_CGROUPS", "/blackbox-test-*"),
             ("BLACKBOX_SETTLE_TIME", "500ms"),
