@@ -24,7 +24,7 @@ pub const TAIL_COMPAT: u32 = 1;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TailEntry {
-    /// Its number among the calls of this slot, from 1. 0: being written, or never was.
+    /// Its number among the calls of this slot, from 1; written last. 0: never was.
     pub number: u64,
     /// When it returned, ns of boot time.
     pub at: u64,

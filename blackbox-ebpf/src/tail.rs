@@ -4,8 +4,8 @@
 //! node. `tail_exit` is attached to nothing: while a container is armed, `sys_exit` ends by jumping to it, which costs a
 //! quarter of what a second program there would.
 //!
-//! A call's place is given by an atomic count of its container, so calls of several CPUs never share one. The number goes
-//! out first as 0 and last as itself: who reads an entry twice knows whether it was whole.
+//! A call's place is given by an atomic count of its container, so calls of several CPUs never share one. Its number goes out
+//! last: who finds it there, and afterwards a count that has not come round to the place again, has read a whole entry.
 
 use aya_ebpf::{
     helpers::{
@@ -91,7 +91,6 @@ pub(crate) fn tail_exit(ctx: BtfTracePointContext) -> i32 {
     let kind = ARGUMENTS.get(nr).map_or(ARG_NONE, |kind| *kind) & !ARG_TOLD;
     // SAFETY: the place is this call's own until 2,048 more calls have ended.
     unsafe {
-        (&raw mut (*entry).number).write_volatile(0);
         (&raw mut (*entry).at).write(at);
         (&raw mut (*entry).took).write(since(tid, nr).map_or(ABSENT_U64, |since| at - since));
         (&raw mut (*entry).ret).write(ctx.arg(1));

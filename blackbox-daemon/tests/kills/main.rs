@@ -41,6 +41,9 @@ const CLIENTS: u64 = 2;
 /// As one test of many on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// For one report of those that the former lives left, of a debug build.
+const REPORT_MOST: Duration = Duration::from_secs(2);
+
 /// What was met.
 #[derive(Debug, Default)]
 struct Met {
@@ -199,8 +202,9 @@ async fn kill(times: u64, mut directory: TempDir) {
             sleep(Duration::from_millis(200)).await;
         }
     };
-    // What is untold then is said below.
-    timeout(PATIENCE, told).await.unwrap_or_default();
+    // One goes out when the one before is, and each has a window of its own. What is untold then is said below.
+    let patience = PATIENCE + REPORT_MOST * u32::try_from(met.incidents.len()).unwrap();
+    timeout(patience, told).await.unwrap_or_default();
     running.daemon.stop().unwrap();
     let ids = reports(&running.daemon.reports_directory());
     let told: BTreeSet<&String> = ids.iter().collect();

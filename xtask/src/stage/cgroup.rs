@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::io::Errno;
 
 use crate::timing::wait_for;
 
@@ -39,7 +40,7 @@ impl Cgroup {
         for _ in 1..TRIES {
             match hierarchy.make(&name) {
                 // Another one of ours was dropped, and took those above with it.
-                Err(error) if was_not_found(&error) => {}
+                Err(error) if was_gone(&error) => {}
                 other => return other.map(|()| Self { hierarchy, name }),
             }
         }
@@ -145,9 +146,13 @@ impl Drop for Cgroup {
     }
 }
 
-fn was_not_found(error: &anyhow::Error) -> bool {
+/// Whether a cgroup above went before a step, or during it.
+fn was_gone(error: &anyhow::Error) -> bool {
     let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::NotFound)
+    cause.is_some_and(|cause| {
+        cause.kind() == io::ErrorKind::NotFound
+            || cause.raw_os_error() == Some(Errno::NODEV.raw_os_error())
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

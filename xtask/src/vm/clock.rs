@@ -255,6 +255,8 @@ fn environment() -> Vec<(String, String)> {
         ("BLACKBOX_OUTPUT_PATH", "/disk/reports"),
         ("BLACKBOX_OUTPUT_FORMATTERS", "json"),
         ("BLACKBOX_WATCH_CGROUPS", WATCH_CGROUPS),
+        // The same deaths again and again within a minute: each is to be told.
+        ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
         ("BLACKBOX_API_ADDRESS", "127.0.0.1"),
         ("BLACKBOX_API_KEY", API_KEY),
         ("BLACKBOX_API_RATE_LIMIT", "1000000"),
