@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, then those with a real API server and the root tests on the running
-//! kernel, where they can run; with `--long` virtual machines (deaths, power cuts, several kernels, clocks that are set), miri and
-//! the fuzz targets too. `cargo xtask test kube` and `vm` run one of these suites.
+//! kernel, where they can run; with `--long` virtual machines (deaths, power cuts, several kernels, clocks that are set), miri,
+//! the fuzz targets, and the instructions of the hot paths. `cargo xtask test kube` and `vm` run one of these suites.
 //!
 //! Ends on one line, `N passed, N failed, N skipped`. With `BLACKBOX_REQUIRE_KUBE=1`, `BLACKBOX_REQUIRE_KERNEL=1` (as in CI)
 //! and `BLACKBOX_REQUIRE_VM=1` a suite that cannot run is a failure.
@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::cargo::cargo;
 use crate::exec::{self, step};
-use crate::{build_ebpf, fuzz, kube, miri, output, stage, test_tools, vm};
+use crate::{bench, build_ebpf, fuzz, kube, miri, output, stage, test_tools, vm};
 
 const REQUIRE_KERNEL: &str = "BLACKBOX_REQUIRE_KERNEL";
 const REQUIRE_KUBE: &str = "BLACKBOX_REQUIRE_KUBE";
@@ -107,13 +107,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         step("test: the window, interpreted", || {
             tests.count(&mut interpreted)
         })?;
+        let within = bench::budgets(false).inspect_err(|error| eprintln!("test: {error:#}"));
+        tests.add(u64::from(within.is_ok()), u64::from(within.is_err()));
         let fuzzed = fuzz::run(&object)?;
-        tests.ok &= fuzzed.failed == 0;
-        tests.counts += Counts {
-            passed: fuzzed.passed,
-            failed: fuzzed.failed,
-            skipped: 0,
-        };
+        tests.add(fuzzed.passed, fuzzed.failed);
     }
     let Tests { counts, ok, .. } = tests;
     output::write(
@@ -209,13 +206,18 @@ impl<'a> Tests<'a> {
             eprintln!("test: the tests in a virtual machine: {error:#}");
             (0, 1)
         });
+        self.add(passed, failed);
+        Ok(None)
+    }
+
+    /// Adds what no test program counted.
+    fn add(&mut self, passed: u64, failed: u64) {
         self.counts += Counts {
             passed,
             failed,
             skipped: 0,
         };
         self.ok &= failed == 0;
-        Ok(None)
     }
 
     /// Runs one `cargo test` and counts what it reports.
