@@ -198,7 +198,7 @@ fn each_thread_has_its_commands_of_bpf() {
         );
         assert_eq!(
             attach,
-            [true, true, true, true, false, false, true, true, true]
+            [true, false, false, true, false, false, true, true, true]
         );
     });
 }
