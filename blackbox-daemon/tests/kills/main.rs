@@ -68,6 +68,8 @@ async fn begin(directory: TempDir) -> (Running, Duration) {
         ("BLACKBOX_BUFFER_WINDOW_SIZE", "2s"),
         ("BLACKBOX_OUTPUT_FORMATTERS", "json"),
         ("BLACKBOX_OUTPUT_MAX_FILES", "100000"),
+        // A thousand lives leave more than the quota has: what went would seem untold.
+        ("BLACKBOX_OUTPUT_MAX_BYTES", "16GiB"),
     ];
     let before = clock::boot_now();
     let running = Running::launch(directory, &env, &[]);
