@@ -55,6 +55,7 @@ impl fmt::Display for Count {
 /// # Errors
 /// callgrind is missing, or what is counted does not run.
 pub(super) fn count() -> Result<Vec<Count>> {
+    peers::ensure(&[("valgrind", "valgrind")])?;
     let valgrind = peers::find("valgrind")?;
     let program = build()?;
     let run = |name: &str, times: u32| -> Result<f64> {

@@ -29,7 +29,16 @@ const PROGRAMS: [(&str, &str); 9] = [
 /// # Errors
 /// One is missing and cannot be installed.
 pub(super) fn ensure_all() -> Result<()> {
-    let missing: Vec<String> = PROGRAMS
+    ensure(&PROGRAMS)?;
+    tracefs().map(|_| ())
+}
+
+/// The same of some programs, each with the package that has it.
+///
+/// # Errors
+/// One is missing and cannot be installed.
+pub(super) fn ensure(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<String> = programs
         .iter()
         .filter(|(program, _)| find(program).is_err())
         .map(|(_, package)| (*package).to_owned())
@@ -37,10 +46,10 @@ pub(super) fn ensure_all() -> Result<()> {
     if !missing.is_empty() {
         install(&missing)?;
     }
-    for (program, _) in PROGRAMS {
+    for (program, _) in programs {
         find(program)?;
     }
-    tracefs().map(|_| ())
+    Ok(())
 }
 
 /// Where a program is: in `PATH`, or where Debian puts those that are for root.
