@@ -197,8 +197,12 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     for (call, argument) in argument::table() {
         arguments.set(call, argument, 0)?;
     }
+    let hook = hooks.iter().find(|hook| hook.tracepoint == "sys_exit");
     let unable = match (limits.tails, &kernel) {
         (0, _) => Some("BLACKBOX_TAIL_CONTAINERS is 0".to_owned()),
+        _ if hook.is_none_or(|hook| hook.program.is_err()) => {
+            Some("there is no program on sys_exit, which keeps every call".to_owned())
+        }
         (_, Ok(kernel)) => load_tail(&mut ebpf, kernel).err(),
         (_, Err(error)) => Some(chain(error)),
     };

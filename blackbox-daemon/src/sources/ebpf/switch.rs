@@ -43,8 +43,8 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    /// Starts the thread, which takes over the object, where its `sys_exit` goes on, and `vow`; and waits until it has. To be called before this process
-    /// gives its capabilities up.
+    /// Starts the thread, which takes over the object, where its `sys_exit` goes on, and `vow`; and waits until it has. To be
+    /// called before this process gives its capabilities up.
     ///
     /// # Errors
     /// When the kernel has no thread left.
@@ -114,8 +114,15 @@ fn serve(mut programs: Programs, orders: &Receiver<Order>) {
             false => programs.off().map(|()| None),
         };
         if answer.send(outcome).is_err() {
-            return;
+            break;
         }
+    }
+    // Where `sys_exit` goes on may be pinned, and outlive this process.
+    if let Err(error) = programs.off() {
+        tracing::debug!(
+            error,
+            "the programs that keep every call are left to the next daemon"
+        );
     }
 }
 
@@ -143,15 +150,19 @@ impl Programs {
     fn on(&mut self) -> Result<(), String> {
         let enter = program(&mut self.ebpf, ENTER)?.attach();
         self.enter = Some(enter.map_err(|error| chain(&error))?);
-        let exit = program(&mut self.ebpf, EXIT)?.fd();
-        let exit = exit.map_err(|error| chain(&error))?;
-        let gone_on = self.after_call.set(PLACE, exit, 0);
-        if let Err(error) = gone_on {
+        let going_on = self.go_on();
+        if going_on.is_err() {
             // One of them alone would cost and tell nothing.
             self.off()?;
-            return Err(chain(&error));
         }
-        Ok(())
+        going_on
+    }
+
+    fn go_on(&mut self) -> Result<(), String> {
+        let exit = program(&mut self.ebpf, EXIT)?.fd();
+        let exit = exit.map_err(|error| chain(&error))?;
+        let set = self.after_call.set(PLACE, exit, 0);
+        set.map_err(|error| chain(&error))
     }
 
     fn off(&mut self) -> Result<(), String> {
