@@ -3,6 +3,7 @@
 //! One place for every name a person reads. Pure.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use crate::identity::Names;
@@ -59,13 +60,13 @@ pub fn signal(number: u32) -> String {
 
 /// An error's name: `ENOENT`; error 0 of a count stands for any other.
 #[must_use]
-pub fn errno(number: u16) -> String {
+pub fn errno(number: u16) -> Cow<'static, str> {
     if number == 0 {
-        return "other errors".to_owned();
+        return Cow::Borrowed("other errors");
     }
     match syscalls::Errno::new(i32::from(number)).name() {
-        Some(name) => name.to_owned(),
-        None => format!("error {number}"),
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(format!("error {number}")),
     }
 }
 
@@ -119,12 +120,12 @@ const OF_DESCRIPTORS: [&str; 22] = [
 
 /// A call with what it was about: the argument that matters, else what the registers held.
 #[must_use]
-pub fn called(name: &str, argument: Option<&str>, [a, b, c]: [u64; 3]) -> String {
-    match argument {
-        Some(argument) => format!("{name} {argument}"),
-        None if OF_DESCRIPTORS.contains(&name) => format!("{name}(fd {a}, {b:#x}, {c:#x})"),
-        None => format!("{name}({a:#x}, {b:#x}, {c:#x})"),
-    }
+pub fn called(name: &str, argument: Option<&str>, [a, b, c]: [u64; 3]) -> impl fmt::Display {
+    fmt::from_fn(move |f| match argument {
+        Some(argument) => write!(f, "{name} {argument}"),
+        None if OF_DESCRIPTORS.contains(&name) => write!(f, "{name}(fd {a}, {b:#x}, {c:#x})"),
+        None => write!(f, "{name}({a:#x}, {b:#x}, {c:#x})"),
+    })
 }
 
 /// What a call returned: the error's name, or the value.
@@ -132,7 +133,7 @@ pub fn called(name: &str, argument: Option<&str>, [a, b, c]: [u64; 3]) -> String
 pub fn returned(ret: i64) -> String {
     match ret {
         // The kernel's own codes end at 4095 (`MAX_ERRNO`, include/linux/err.h); addresses may look negative.
-        -4095..=-1 => errno(u16::try_from(-ret).unwrap_or(0)),
+        -4095..=-1 => errno(u16::try_from(-ret).unwrap_or(0)).into_owned(),
         0..=0xffff_ffff => ret.to_string(),
         address => format!("{address:#x}"),
     }
@@ -212,8 +213,8 @@ pub fn reporter(by: &str) -> String {
 
 /// A process in short: `nginx (pid 12)`.
 #[must_use]
-pub fn process(process: &Process) -> String {
-    format!("{} (pid {})", process.comm, process.key.tgid)
+pub fn process(process: &Process) -> impl fmt::Display {
+    fmt::from_fn(move |f| write!(f, "{} (pid {})", process.comm, process.key.tgid))
 }
 
 /// A process by all that is known of it: `nginx (pid 12, /usr/sbin/nginx)`.
@@ -226,7 +227,7 @@ pub fn process_and_exe(process: &Process, names: &Names) -> String {
             process.key.tgid,
             printable(exe)
         ),
-        None => self::process(process),
+        None => self::process(process).to_string(),
     }
 }
 
@@ -246,10 +247,11 @@ pub fn ending(status: WaitStatus) -> String {
 
 /// Text a process chose, without control characters.
 #[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+pub fn printable(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        true => Cow::Owned(text.replace(char::is_control, "\u{fffd}")),
+        false => Cow::Borrowed(text),
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub(super) fn cause(call: &Failed<'_>) -> Option<Code> {
     let starts = |names: &[&str]| names.contains(&name);
     let errno = crate::words::errno(call.errno);
     let dns = || call.argument.is_some_and(|peer| peer.ends_with(DNS_PORT));
-    let code = match errno.as_str() {
+    let code = match &*errno {
         "ENOENT" | "ENOTDIR" if starts(EXEC) => Code::ExecFailed,
         "ENOENT" | "ENOTDIR" if starts(PATHS) => Code::MissingFile,
         // A socket in the file system that is not there.

@@ -202,6 +202,6 @@ pub(super) fn quote(text: &str) -> String {
     let text = words::printable(text.trim());
     match text.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+        None => text.into_owned(),
     }
 }

@@ -103,14 +103,11 @@ impl Comm {
 impl fmt::Display for Comm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A process chooses its own name: control characters must not reach a terminal or a line format.
-        for c in String::from_utf8_lossy(self.used()).chars() {
-            if c.is_control() {
-                f.write_str("\u{fffd}")?
-            } else {
-                write!(f, "{c}")?
-            }
+        let text = String::from_utf8_lossy(self.used());
+        match text.contains(char::is_control) {
+            true => f.write_str(&text.replace(char::is_control, "\u{fffd}")),
+            false => f.write_str(&text),
         }
-        Ok(())
     }
 }
 

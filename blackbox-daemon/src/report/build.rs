@@ -289,7 +289,7 @@ fn evidence(
         .map(|(id, record)| Evidence {
             id: *id,
             timestamp: wall(record),
-            what: words::printable(&sentence(record, &case.names)),
+            what: words::printable(&sentence(record, &case.names)).into_owned(),
         })
         .collect()
 }

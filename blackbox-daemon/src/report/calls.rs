@@ -160,8 +160,8 @@ pub fn folded(
     let shown = kinds.into_iter().take(MAX_KINDS);
     let rows = shown.map(|((call, errno, argument), kind)| FailedCalls {
         call: call.to_owned(),
-        errno: words::errno(errno),
-        argument: argument.map(words::printable),
+        errno: words::errno(errno).into_owned(),
+        argument: argument.map(|argument| words::printable(argument).into_owned()),
         count: kind.count,
         first: Some(wall.wall(kind.first)),
         last: wall.wall(kind.last),

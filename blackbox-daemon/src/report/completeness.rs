@@ -207,7 +207,8 @@ fn absence(record: &Record) -> Option<String> {
 fn notes(case: &Case, unread: &Unread, cast: &Cast) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(pod) = cast.pod.as_ref().filter(|_| cast.pod_is_claimed) {
-        let pod = words::printable(&pod.to_string());
+        let pod = pod.to_string();
+        let pod = words::printable(&pod);
         notes.push(format!(
             "that this container belongs to pod {pod} is what its sidecar says"
         ));

@@ -1,5 +1,6 @@
 //! An entry: one measurement or event as v1 knew it, and the closed sets its words come from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -8,6 +9,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::record::RecordId;
+
+/// A name of an entry, of a tag or of metadata: one of ours, which takes no memory, or one that a sidecar chose.
+pub type Word = Cow<'static, str>;
 
 /// One v1 telemetry entry: a projection of a record, made for the report.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -18,10 +22,13 @@ pub struct Entry {
     pub source: EntrySource,
     #[serde(rename = "type")]
     pub kind: EntryKind,
-    pub name: String,
+    #[schema(value_type = String)]
+    pub name: Word,
     pub value: Value,
-    pub tags: BTreeMap<String, String>,
-    pub metadata: BTreeMap<String, Value>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub tags: BTreeMap<Word, String>,
+    #[schema(value_type = BTreeMap<String, Value>)]
+    pub metadata: BTreeMap<Word, Value>,
 }
 
 /// Who measured it, in v1's words.

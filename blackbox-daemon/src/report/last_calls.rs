@@ -108,7 +108,7 @@ fn row(id: RecordId, last: &LastCall, process: &Process) -> LastCalls {
         threads: 0,
         what: call
             .as_deref()
-            .map(|call| words::called(call, None, last.args)),
+            .map(|call| words::called(call, None, last.args).to_string()),
         returned: (last.nr.is_some() && !last.waited()).then(|| words::returned(last.ret)),
         call,
         since: None,

@@ -40,7 +40,7 @@ pub use crate::record::Severity;
 use crate::record::{Class, Health, LossCause, RecordId, SourceName};
 use crate::verdict::Verdict;
 pub use divergence::Divergence;
-pub use entry::{Entry, EntryKind, EntrySource};
+pub use entry::{Entry, EntryKind, EntrySource, Word};
 pub use last_calls::LastCalls;
 pub use left::{FoundBy, Frame, LastWords, LogLine, LogTail, Stack};
 pub use oom_ledger::{LedgerLevel, LedgerParts, LedgerProcess, OomLedger};

@@ -176,7 +176,7 @@ fn row(id: RecordId, call: &Call, of: &Process) -> TailRow {
         pid: of.key.tgid,
         tid: of.tid,
         thread: of.comm.to_string(),
-        what: words::called(&name, call.argument.as_deref(), call.args),
+        what: words::called(&name, call.argument.as_deref(), call.args).to_string(),
         returned: String::new(),
         times: 0,
         longest: None,

@@ -13,6 +13,7 @@ use super::case::Case;
 use super::{Entry, entries};
 use crate::clock::WallOffset;
 use crate::identity::Names;
+use crate::record::{Record, RecordId};
 use crate::window::{Place, Slice};
 
 /// Entries by time. A clone shares what it is made from.
@@ -59,6 +60,34 @@ impl Telemetry {
         made.chain(held.iter().map(Cow::Borrowed))
     }
 
+    /// Gives the entries that are no system calls, one after the other, and returns how many calls there are. Of a call
+    /// no entry is made for that: nearly all of a long report are calls.
+    pub fn beside_calls<'a>(&'a self, mut take: impl FnMut(Cow<'a, Entry>)) -> u64 {
+        let mut calls = 0;
+        match &self.0 {
+            Kept::Slice(selected) => {
+                for (id, record) in selected.records() {
+                    match entries::is_call(&record.event) {
+                        true => calls += 1,
+                        false => selected
+                            .entries_of(id, &record)
+                            .into_iter()
+                            .for_each(|entry| take(Cow::Owned(entry))),
+                    }
+                }
+            }
+            Kept::Entries(held) => {
+                for entry in held {
+                    match entries::is_of_call(entry) {
+                        true => calls += 1,
+                        false => take(Cow::Borrowed(entry)),
+                    }
+                }
+            }
+        }
+        calls
+    }
+
     /// Bytes that it keeps beside the slice.
     pub(super) fn size(&self) -> usize {
         match &self.0 {
@@ -79,13 +108,18 @@ impl Telemetry {
 
 impl Selected {
     fn entries(&self) -> impl Iterator<Item = Entry> {
-        self.places.iter().flat_map(|place| {
-            // It was decoded when its place was noted, and a segment never changes.
-            let record = self.slice.record(*place);
-            let made =
-                record.map(|record| entries::project(place.id, &record, &self.names, self.wall));
-            made.unwrap_or_default()
-        })
+        self.records()
+            .flat_map(|(id, record)| self.entries_of(id, &record))
+    }
+
+    fn records(&self) -> impl Iterator<Item = (RecordId, Record)> {
+        // Each was decoded when its place was noted, and a segment never changes.
+        let places = self.places.iter();
+        places.filter_map(|place| Some((place.id, self.slice.record(*place)?)))
+    }
+
+    fn entries_of(&self, id: RecordId, record: &Record) -> Vec<Entry> {
+        entries::project(id, record, &self.names, self.wall)
     }
 }
 
@@ -110,7 +144,7 @@ impl<'de> Deserialize<'de> for Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{BootTime, Event, LaneName, Record, Subject};
+    use crate::record::{BootTime, Event, FailedCall, LaneName, Record, Subject};
     use crate::report::format::tests::sample_report;
     use crate::window::{Config, Window};
 
@@ -123,10 +157,17 @@ mod tests {
         for number in 0..500_u64 {
             let late = if number % 7 == 0 { 40 } else { 0 };
             let at = BootTime((1_000 + number / 3 - late) * 1_000_000);
-            let event = match number % 2 {
+            let event = match number % 3 {
                 0 => Event::CgroupRemoved {
                     path: format!("/{number}"),
                 },
+                1 => Event::FailedCall(FailedCall {
+                    nr: 257,
+                    errno: 2,
+                    args: [0; 3],
+                    argument: None,
+                    compat: false,
+                }),
                 _ => Event::NodeLoad(crate::record::NodeLoad {
                     one: 0.5,
                     five: 1.0,
@@ -165,7 +206,7 @@ mod tests {
             .iter()
             .flat_map(|(id, record)| entries::project(*id, record, &names, wall))
             .collect();
-        assert!(expected.len() > 1_000);
+        assert!(expected.len() > 900);
         places.sort_unstable();
         let telemetry = Telemetry(Kept::Slice(Arc::new(Selected {
             slice,
@@ -174,7 +215,15 @@ mod tests {
             wall,
         })));
         let json = |telemetry: &Telemetry| serde_json::to_string_pretty(telemetry).unwrap();
-        assert_eq!(json(&telemetry), json(&expected.into()));
+        let read: Telemetry = expected.into();
+        assert_eq!(json(&telemetry), json(&read));
+        let beside_calls = |telemetry: &Telemetry| {
+            let mut ids = Vec::new();
+            let calls = telemetry.beside_calls(|entry| ids.push(entry.id));
+            (calls, ids)
+        };
+        assert_eq!(beside_calls(&telemetry), beside_calls(&read));
+        assert_eq!(beside_calls(&telemetry).0, 167);
         assert_eq!(
             telemetry.entries().count(),
             telemetry.clone().entries().count()

@@ -30,7 +30,7 @@ pub(super) fn step(record: &Record, peers: &mut Peers) -> Option<String> {
         _ => return None,
     };
     text.truncate(text.floor_char_boundary(LONGEST));
-    Some(words::printable(&text))
+    Some(words::printable(&text).into_owned())
 }
 
 /// A call that failed, if that says anything of the way taken.

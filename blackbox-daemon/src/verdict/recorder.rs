@@ -102,5 +102,5 @@ fn panic_line(log: &str) -> String {
     let says = |line: &&str| line.contains("Kernel panic") || line.contains("BUG:");
     let line = log.lines().find(says).or_else(|| log.lines().last());
     let line: String = line.unwrap_or_default().chars().take(PANIC).collect();
-    words::printable(line.trim())
+    words::printable(line.trim()).into_owned()
 }

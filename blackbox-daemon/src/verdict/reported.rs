@@ -39,7 +39,8 @@ pub fn explain(claim: &Claim<'_>) -> Verdict {
         format!("({}): {message}", reported.kind)
     };
     let said = words::printable(&said);
-    let by = words::printable(&words::reporter(&reported.submission.by));
+    let by = words::reporter(&reported.submission.by);
+    let by = words::printable(&by);
     let headline = format!("{by} reported{whose} {said}");
     let mut verdict = Verdict::new(Cause::Reported, Grade::Unknown, headline);
     let text = format!("{by} says so; nothing recorded proves or refutes it");
@@ -48,7 +49,7 @@ pub fn explain(claim: &Claim<'_>) -> Verdict {
     if let Some(pod) = pod {
         verdict.fact("pod", pod.to_string());
     }
-    verdict.fact("reported_by", by);
+    verdict.fact("reported_by", by.into_owned());
     verdict
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::selection::Whereabouts;
 use crate::record::RecordId;
-use crate::report::{Entry, EntryKind, EntrySource};
+use crate::report::{Entry, EntryKind, EntrySource, Word};
 
 /// A JSON export, for the OpenAPI document; it is written piece by piece.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,10 +53,13 @@ pub(super) struct ExportEntry {
 /// What was measured.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ExportData {
-    name: String,
+    #[schema(value_type = String)]
+    name: Word,
     value: Value,
-    pub(super) tags: BTreeMap<String, String>,
-    metadata: BTreeMap<String, Value>,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(super) tags: BTreeMap<Word, String>,
+    #[schema(value_type = BTreeMap<String, Value>)]
+    metadata: BTreeMap<Word, Value>,
     source: EntrySource,
 }
 

@@ -157,7 +157,7 @@ fn shown(id: RecordId, record: &Record, view: &View) -> Shown {
         id,
         class: record.event.class(),
         timestamp: view.wall.wall(record.at),
-        sentence: words::printable(&sentence(record, &view.names)),
+        sentence: words::printable(&sentence(record, &view.names)).into_owned(),
         entries: entries::project(id, record, &view.names, view.wall),
     }
 }

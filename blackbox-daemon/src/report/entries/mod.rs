@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use self::cgroup::cgroup;
 use self::node::{devices, node_memory};
 use super::sentence::sentence;
-use super::{Entry, EntryKind, EntrySource};
+use super::{Entry, EntryKind, EntrySource, Word};
 use crate::clock::WallOffset;
 use crate::identity::Names;
 use crate::record::{Event, Record, RecordId, Stall};
@@ -42,10 +42,9 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
                 );
             }
             for (core, usage) in &cpu.cores {
-                let name = format!("cpu{core}_usage_percent");
                 made.add(
                     EntryKind::Cpu,
-                    &name,
+                    format!("cpu{core}_usage_percent"),
                     percent(usage.percent),
                     &[("core", &core.to_string())],
                 );
@@ -89,7 +88,8 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
             made.add_loss("syscall_errors_ring_full", counts.ring_full);
         }
         event => {
-            let sentence = words::printable(&sentence(record, names));
+            let sentence = sentence(record, names);
+            let sentence = words::printable(&sentence);
             let pod = event.kube_pod();
             let tags = pod.map(|pod| [("namespace", &*pod.namespace), ("pod_name", &*pod.name)]);
             let tags: &[_] = tags.as_ref().map_or(&[], |tags| tags);
@@ -97,6 +97,20 @@ pub fn project(id: RecordId, record: &Record, names: &Names, wall: WallOffset) -
         }
     }
     made.entries
+}
+
+/// Names of the entries of calls.
+const FAILED_CALL: &str = "syscall_failed";
+const CALL: &str = "syscall";
+
+/// Whether a record is of a system call, which makes one entry.
+pub(super) fn is_call(event: &Event) -> bool {
+    matches!(event, Event::FailedCall(_) | Event::Call(_))
+}
+
+/// Whether an entry was made from such a record.
+pub(super) fn is_of_call(entry: &Entry) -> bool {
+    entry.source == EntrySource::System && [FAILED_CALL, CALL].contains(&&*entry.name)
 }
 
 /// The v1 type of a record that is told as a sentence.
@@ -131,8 +145,8 @@ fn name(event: &Event) -> &'static str {
         Event::Words(_) => "last_words",
         Event::CgroupCreated { .. } => "cgroup_created",
         Event::CgroupRemoved { .. } => "cgroup_removed",
-        Event::FailedCall(_) => "syscall_failed",
-        Event::Call(_) => "syscall",
+        Event::FailedCall(_) => FAILED_CALL,
+        Event::Call(_) => CALL,
         Event::LastCall(_) => "last_call",
         Event::TailRead(_) => "syscalls_read",
         Event::Arming(_) => "arming",
@@ -162,44 +176,48 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    fn add(&mut self, kind: EntryKind, name: &str, value: Value, tags: &[(&str, &str)]) {
-        let mut all: BTreeMap<String, String> = tags
+    fn add(
+        &mut self,
+        kind: EntryKind,
+        name: impl Into<Word>,
+        value: Value,
+        tags: &[(&'static str, &str)],
+    ) {
+        let mut all: BTreeMap<Word, String> = tags
             .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .map(|(key, value)| ((*key).into(), (*value).to_owned()))
             .collect();
         let mut metadata = BTreeMap::new();
         if let Some(id) = self.record.subject.cgroup() {
-            all.insert(
-                "cgroup".to_owned(),
-                words::printable(&self.names.describe(id)),
-            );
-            metadata.insert("cgroup_id".to_owned(), json!(id.0));
+            let place = self.names.describe(id);
+            all.insert("cgroup".into(), words::printable(&place).into_owned());
+            metadata.insert("cgroup_id".into(), Value::from(id.0));
         }
         if let Some(process) = self.record.subject.process() {
-            all.insert("pid".to_owned(), process.key.tgid.to_string());
-            all.insert("comm".to_owned(), process.comm.to_string());
-            metadata.insert("start_boottime_ns".to_owned(), json!(process.key.start.0));
+            all.insert("pid".into(), process.key.tgid.to_string());
+            all.insert("comm".into(), process.comm.to_string());
+            metadata.insert("start_boottime_ns".into(), Value::from(process.key.start.0));
         }
-        metadata.insert("boottime_ns".to_owned(), json!(self.record.at.0));
+        metadata.insert("boottime_ns".into(), Value::from(self.record.at.0));
         self.entries.push(Entry {
             id: self.id,
             timestamp: self.wall.wall(self.record.at),
             source: EntrySource::System,
             kind,
-            name: name.to_owned(),
+            name: name.into(),
             value,
             tags: all,
             metadata,
         });
     }
 
-    fn add_known(&mut self, kind: EntryKind, name: &str, value: Option<u64>) {
+    fn add_known(&mut self, kind: EntryKind, name: &'static str, value: Option<u64>) {
         if let Some(value) = value {
             self.add(kind, name, json!(value), &[]);
         }
     }
 
-    fn add_loss(&mut self, name: &str, count: u64) {
+    fn add_loss(&mut self, name: &'static str, count: u64) {
         if count > 0 {
             self.add(EntryKind::Process, name, json!(count), &[]);
         }
@@ -214,12 +232,12 @@ impl Made<'_> {
         if let Some(stall) = stall {
             self.add(
                 kind,
-                &format!("{prefix}_some_avg10"),
+                format!("{prefix}_some_avg10"),
                 percent(stall.some_avg10),
                 &[],
             );
             if let Some(full) = stall.full_avg10 {
-                self.add(kind, &format!("{prefix}_full_avg10"), percent(full), &[]);
+                self.add(kind, format!("{prefix}_full_avg10"), percent(full), &[]);
             }
         }
     }

@@ -90,6 +90,6 @@ pub(super) fn devices(made: &mut Made<'_>) {
         _ => Vec::new(),
     };
     for (kind, tag, name, value, device) in rows {
-        made.add(kind, &name, json!(value), &[(tag, &device)]);
+        made.add(kind, name, json!(value), &[(tag, &device)]);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Made;
 use crate::record::Telemetry;
-use crate::report::{Entry, EntryKind, EntrySource};
+use crate::report::{Entry, EntryKind, EntrySource, Word};
 
 /// v1's type of a sidecar's key: the first of its lists with a word that occurs in it.
 fn sidecar_kind(key: &str) -> EntryKind {
@@ -39,38 +39,36 @@ impl Made<'_> {
     pub(super) fn sidecar(&mut self, telemetry: &Telemetry) {
         let data: BTreeMap<String, Value> =
             serde_json::from_str(&telemetry.data).unwrap_or_default();
-        let mut tags: BTreeMap<String, String> = telemetry.tags.iter().cloned().collect();
-        tags.insert("pod_name".to_owned(), telemetry.pod.name.clone());
-        tags.insert("namespace".to_owned(), telemetry.pod.namespace.clone());
-        tags.insert("runtime".to_owned(), telemetry.runtime.clone());
+        let own = telemetry.tags.iter().cloned();
+        let mut tags: BTreeMap<Word, String> =
+            own.map(|(key, value)| (key.into(), value)).collect();
+        tags.insert("pod_name".into(), telemetry.pod.name.clone());
+        tags.insert("namespace".into(), telemetry.pod.namespace.clone());
+        tags.insert("runtime".into(), telemetry.runtime.clone());
         if let Some(id) = &telemetry.container_id {
-            tags.insert("container_id".to_owned(), id.clone());
+            tags.insert("container_id".into(), id.clone());
         }
         let submission = &telemetry.submission;
-        let mut metadata = BTreeMap::from([
-            ("sidecar_runtime", json!(telemetry.runtime)),
-            ("entry_id", json!(entry_id(telemetry.entry))),
-            ("submitted_by", json!(submission.by)),
+        let mut metadata: BTreeMap<Word, Value> = BTreeMap::from([
+            ("sidecar_runtime".into(), json!(telemetry.runtime)),
+            ("entry_id".into(), json!(entry_id(telemetry.entry))),
+            ("submitted_by".into(), json!(submission.by)),
             (
-                "received_timestamp",
+                "received_timestamp".into(),
                 json!(self.wall.wall(submission.received)),
             ),
-            ("boottime_ns", json!(self.record.at.0)),
+            ("boottime_ns".into(), json!(self.record.at.0)),
         ]);
         if let Some(at) = submission.claimed {
-            metadata.insert("claimed_timestamp", claimed(at));
+            metadata.insert("claimed_timestamp".into(), claimed(at));
         }
-        let metadata: BTreeMap<String, Value> = metadata
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
         for (name, value) in data {
             self.entries.push(Entry {
                 id: self.id,
                 timestamp: self.wall.wall(self.record.at),
                 source: EntrySource::Sidecar,
                 kind: sidecar_kind(&name),
-                name,
+                name: name.into(),
                 value,
                 tags: tags.clone(),
                 metadata: metadata.clone(),

@@ -5,10 +5,12 @@
 //! and no CSV writer offers it for one column. `;` and `=` separate tags, so inside them they are written
 //! percent-encoded (and `%` too): a tag's value cannot forge another tag.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 
 use crate::report::format::plain;
+use crate::report::format::times::Times;
 use crate::report::{Entry, Report};
 
 const HEADER: &[u8] = b"timestamp,source,type,name,value,tags,incident_id\n";
@@ -16,17 +18,18 @@ const HEADER: &[u8] = b"timestamp,source,type,name,value,tags,incident_id\n";
 /// Writes the header and a row for each entry.
 pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     out.write_all(HEADER)?;
+    let mut times = Times::new("%Y-%m-%dT%H:%M:%S");
     for entry in report.telemetry.entries() {
-        row(out, &entry, &report.incident.id)?;
+        row(out, &mut times, &entry, &report.incident.id)?;
     }
     Ok(())
 }
 
-fn row(out: &mut impl Write, entry: &Entry, incident: &str) -> io::Result<()> {
+fn row(out: &mut impl Write, times: &mut Times, entry: &Entry, incident: &str) -> io::Result<()> {
     writeln!(
         out,
-        "{},{},{},{},{},\"{}\",{}",
-        entry.timestamp.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"),
+        "{}Z,{},{},{},{},\"{}\",{}",
+        times.show(entry.timestamp),
         Field(entry.source.name()),
         Field(entry.kind.name()),
         Field(&entry.name),
@@ -79,10 +82,12 @@ impl fmt::Display for Tags<'_> {
     }
 }
 
-fn encoded(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace(';', "%3B")
-        .replace('=', "%3D")
+fn encoded(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', ';', '=']) {
+        return Cow::Borrowed(text);
+    }
+    let encoded = text.replace('%', "%25");
+    Cow::Owned(encoded.replace(';', "%3B").replace('=', "%3D"))
 }
 
 #[cfg(test)]
@@ -108,10 +113,9 @@ mod tests {
         let mut report = sample_report();
         let name = "a,b\"c\r\nd | e; =SUM(A1)".to_owned();
         report.incident.id = "i,\"1\"\n".to_owned();
-        report.telemetry.to_mut()[0].name.clone_from(&name);
+        report.telemetry.to_mut()[0].name = name.clone().into();
         report.telemetry.to_mut()[0].value = json!({"k": "v,\n\""});
-        report.telemetry.to_mut()[0].tags =
-            [("k\"".to_owned(), "1;admin=yes\n%".to_owned())].into();
+        report.telemetry.to_mut()[0].tags = [("k\"".into(), "1;admin=yes\n%".to_owned())].into();
         let bytes = Format::Csv.render(&report).unwrap();
 
         let mut reader = csv::Reader::from_reader(bytes.as_slice());

@@ -12,6 +12,7 @@ mod memory;
 mod next;
 mod quote;
 mod text;
+mod times;
 
 use std::fmt;
 use std::io::Write;

@@ -3,6 +3,7 @@
 
 mod kube;
 
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::identity::Names;
@@ -12,16 +13,18 @@ use crate::words;
 /// One record in one sentence. Names that processes chose are as they chose them: print with care.
 #[must_use]
 pub fn sentence(record: &Record, names: &Names) -> String {
-    let who = || match (record.subject.process(), record.subject.cgroup()) {
-        (Some(process), _) => words::process(process),
-        (None, Some(id)) => names.describe(id),
-        (None, None) => "the node".to_owned(),
-    };
+    let who = fmt::from_fn(
+        |f| match (record.subject.process(), record.subject.cgroup()) {
+            (Some(process), _) => write!(f, "{}", words::process(process)),
+            (None, Some(id)) => f.write_str(&names.describe(id)),
+            (None, None) => f.write_str("the node"),
+        },
+    );
     match &record.event {
         Event::Exec(exec) => {
             format!(
                 "{} ran {}; parent {}",
-                who(),
+                who,
                 exec.exe,
                 words::process(&exec.parent)
             )
@@ -33,7 +36,7 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             } else {
                 ""
             };
-            format!("{} {how}{oom}", who())
+            format!("{} {how}{oom}", who)
         }
         Event::Signal(sent) => {
             let signal = &sent.signal;
@@ -54,8 +57,7 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             let name = words::signal(signal.number);
             format!(
                 "{name} to {} {by} {sender} (si_code {}){address}{end}",
-                who(),
-                signal.code
+                who, signal.code
             )
         }
         Event::Oom(oom) => {
@@ -63,33 +65,33 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             let allocator = words::process(&oom.allocator);
             format!(
                 "the OOM killer chose {}, RSS {rss}; allocating: {allocator}",
-                who()
+                who
             )
         }
-        Event::ProcessMemory(processes) => memory(&who(), processes),
+        Event::ProcessMemory(processes) => memory(&who, processes),
         Event::CrashStack(stack) => {
             let name = words::signal(stack.signal);
             format!(
                 "the stack of {} at {name}: {} frames",
-                who(),
+                who,
                 stack.frames.len()
             )
         }
         Event::Words(said) => format!(
             "{} wrote to {}: {}",
-            who(),
+            who,
             said.stream.name(),
             said.text.trim_end()
         ),
         Event::CgroupCreated { path } => format!("cgroup {path} was created"),
         Event::CgroupRemoved { path } => format!("cgroup {path} was removed"),
         Event::FailedCall(call) => {
-            let what = words::called(
-                &words::call(call.nr, call.compat),
-                call.argument.as_deref(),
-                call.args,
-            );
-            format!("{what} → {} in {}", words::errno(call.errno), who())
+            let name = words::call(call.nr, call.compat);
+            let what = words::called(&name, call.argument.as_deref(), call.args);
+            written(format_args!(
+                "{what} → {} in {who}",
+                words::errno(call.errno)
+            ))
         }
         Event::Call(call) => {
             let name = words::call(call.nr, call.compat);
@@ -98,16 +100,19 @@ pub fn sentence(record: &Record, names: &Names) -> String {
             let took = took.map_or(String::new(), |took| {
                 format!(" after {}", words::duration(took))
             });
-            format!("{what} → {}{took} in {}", words::returned(call.ret), who())
+            written(format_args!(
+                "{what} → {}{took} in {who}",
+                words::returned(call.ret)
+            ))
         }
-        Event::LastCall(last) => last_call(last, &who()),
+        Event::LastCall(last) => last_call(last, &who),
         Event::TailRead(read) => {
             let kept = read.calls.saturating_sub(read.overwritten + read.torn);
-            format!("the last {kept} of {} calls of {}", read.calls, who())
+            format!("the last {kept} of {} calls of {}", read.calls, who)
         }
         Event::Arming(arming) => match arming.until {
-            Some(_) => format!("every call of {} is kept: {}", who(), arming.why),
-            None => format!("the calls of {} are no longer kept: {}", who(), arming.why),
+            Some(_) => format!("every call of {} is kept: {}", who, arming.why),
+            None => format!("the calls of {} are no longer kept: {}", who, arming.why),
         },
         Event::Telemetry(telemetry) => {
             format!("a sidecar of {} submitted telemetry", telemetry.pod)
@@ -143,8 +148,19 @@ pub fn sentence(record: &Record, names: &Names) -> String {
         Event::Source(state) => {
             format!("source {}: {}", state.source.name(), health(&state.health))
         }
-        _ => format!("sample of {}", who()),
+        _ => format!("sample of {}", who),
     }
+}
+
+/// Room for the sentence of a call, of which a report has tens of thousands.
+const ROOM: usize = 128;
+
+/// A sentence that does not move while it grows.
+fn written(sentence: fmt::Arguments<'_>) -> String {
+    let mut text = String::with_capacity(ROOM);
+    // A string takes all there is.
+    let _never_fails = text.write_fmt(sentence);
+    text
 }
 
 fn began(began: &Began) -> String {
@@ -162,11 +178,12 @@ fn began(began: &Began) -> String {
     }
 }
 
-fn last_call(last: &LastCall, who: &str) -> String {
+fn last_call(last: &LastCall, who: &impl fmt::Display) -> String {
     let Some(nr) = last.nr else {
         return format!("at its end {who} was in no call");
     };
-    let what = words::called(&words::call(nr, last.compat), None, last.args);
+    let name = words::call(nr, last.compat);
+    let what = words::called(&name, None, last.args);
     match last.waited() {
         true => format!("at its end {who} was waiting in {what}"),
         false => format!(
@@ -177,7 +194,7 @@ fn last_call(last: &LastCall, who: &str) -> String {
 }
 
 /// The largest three processes of a cgroup, and how many more there are.
-fn memory(place: &str, processes: &ProcessMemory) -> String {
+fn memory(place: &impl fmt::Display, processes: &ProcessMemory) -> String {
     let largest = processes.largest.iter().take(3);
     let largest: Vec<String> = largest
         .map(|one| {

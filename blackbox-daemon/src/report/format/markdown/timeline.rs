@@ -32,18 +32,19 @@ const DECISIVE: [&str; 14] = [
 /// Writes the section.
 pub(super) fn timeline(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "## Timeline\n")?;
-    let (mut last, mut left_out, mut others) = (VecDeque::with_capacity(TIMELINE), 0, 0_usize);
-    for entry in report.telemetry.entries() {
+    let (mut last, mut left_out, mut others) = (VecDeque::with_capacity(TIMELINE), 0, 0);
+    let calls = report.telemetry.beside_calls(|entry| {
         if !is_decisive(&entry) {
             others += 1;
-            continue;
+            return;
         }
         if last.len() == TIMELINE {
             last.pop_front();
             left_out += 1;
         }
         last.push_back(entry);
-    }
+    });
+    let others: u64 = others + calls;
     left(out, left_out, "earlier records")?;
     for entry in last {
         writeln!(
@@ -62,5 +63,5 @@ pub(super) fn timeline(out: &mut impl Write, report: &Report) -> io::Result<()> 
 }
 
 fn is_decisive(entry: &Entry) -> bool {
-    entry.source == EntrySource::System && DECISIVE.contains(&entry.name.as_str())
+    entry.source == EntrySource::System && DECISIVE.contains(&&*entry.name)
 }

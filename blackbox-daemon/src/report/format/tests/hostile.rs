@@ -39,7 +39,7 @@ pub(in crate::report) fn poison(report: &mut Report, evil: &str) {
         &mut neighbour.namespace,
         &mut report.evidence[0].what,
         &mut report.containers[0].name,
-        &mut report.telemetry.to_mut()[0].name,
+        report.telemetry.to_mut()[0].name.to_mut(),
         &mut report.history[0].end,
     ] {
         evil.clone_into(place);
@@ -83,6 +83,6 @@ pub(in crate::report) fn poison(report: &mut Report, evil: &str) {
     }
     completeness.sources[1].health = Health::Failed(evil.to_owned());
     report.telemetry.to_mut()[1].value = json!(evil);
-    report.telemetry.to_mut()[1].tags = [(evil.to_owned(), evil.to_owned())].into();
+    report.telemetry.to_mut()[1].tags = [(evil.to_owned().into(), evil.to_owned())].into();
     report.telemetry.to_mut()[0].value = json!({ evil: [evil] });
 }

@@ -171,9 +171,9 @@ pub(crate) fn sample_report() -> Report {
             entry(12, "2026-03-04T05:06:06.5Z", json!(97.5)),
             Entry {
                 kind: EntryKind::Process,
-                name: "oom_kill".to_owned(),
+                name: "oom_kill".into(),
                 tags: [("pod_name", "shop"), ("pid", "4711")]
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .map(|(key, value)| (key.into(), value.to_owned()))
                     .into(),
                 ..entry(14, "2026-03-04T05:06:07.8919Z", json!("java"))
             },
@@ -328,7 +328,7 @@ fn entry(id: u64, time: &str, value: Value) -> Entry {
         timestamp: at(time),
         source: EntrySource::System,
         kind: EntryKind::Memory,
-        name: "memory_usage_percent".to_owned(),
+        name: "memory_usage_percent".into(),
         value,
         tags: BTreeMap::new(),
         metadata: BTreeMap::new(),

@@ -12,7 +12,12 @@ pub(super) struct Line<'a>(pub(super) &'a str);
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| f.write_char(harmless(c)))
+        with_replaced(
+            f,
+            self.0,
+            |c| harmless(c) != c,
+            |f, c| f.write_char(harmless(c)),
+        )
     }
 }
 
@@ -21,11 +26,33 @@ pub(super) struct Cell<'a>(pub(super) &'a str);
 
 impl fmt::Display for Cell<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
+        let ends = |c| c == '|' || harmless(c) != c;
+        with_replaced(f, self.0, ends, |f, c| match c {
             '|' => f.write_str("\\|"),
             other => f.write_char(harmless(other)),
         })
     }
+}
+
+/// Writes `text` with the characters that `is_special` replaced, and whatever is between them in one piece: a report has
+/// tens of thousands of lines, of which hardly one has any.
+fn with_replaced(
+    f: &mut fmt::Formatter<'_>,
+    text: &str,
+    is_special: impl Fn(char) -> bool,
+    replace: impl Fn(&mut fmt::Formatter<'_>, char) -> fmt::Result,
+) -> fmt::Result {
+    let mut rest = text;
+    while let Some(at) = rest.find(&is_special) {
+        let (plain, from) = rest.split_at(at);
+        f.write_str(plain)?;
+        let mut chars = from.chars();
+        if let Some(special) = chars.next() {
+            replace(f, special)?;
+        }
+        rest = chars.as_str();
+    }
+    f.write_str(rest)
 }
 
 /// U+2028 and U+2029 break lines for some readers; the direction overrides (Unicode TR9, section 2) make a

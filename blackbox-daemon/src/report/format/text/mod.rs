@@ -20,10 +20,12 @@ use std::io::{self, Write};
 
 use self::harmless::Cell;
 use crate::report::format::plain;
+use crate::report::format::times::Times;
 use crate::report::{Entry, Report};
 
 const TIME: &str = "%Y-%m-%d %H:%M:%S.%3f";
-const ENTRY_TIME: &str = "%Y-%m-%d : %H:%M:%S.%3f";
+/// v1's, to the second.
+const ENTRY_TIME: &str = "%Y-%m-%d : %H:%M:%S";
 
 /// Writes the page.
 pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -33,14 +35,15 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     evidence::write(out, report)?;
     missing::write(out, &report.completeness)?;
     out.write_all(b"\n=== TELEMETRY DATA ===\n")?;
+    let mut times = Times::new(ENTRY_TIME);
     for entry in report.telemetry.entries() {
-        telemetry(out, &entry)?;
+        telemetry(out, &mut times, &entry)?;
     }
     Ok(())
 }
 
-fn telemetry(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
-    let time = entry.timestamp.strftime(ENTRY_TIME);
+fn telemetry(out: &mut impl Write, times: &mut Times, entry: &Entry) -> io::Result<()> {
+    let time = times.show(entry.timestamp);
     let value = plain(&entry.value);
     writeln!(out, "{time} | {} | {}", Cell(&entry.name), Cell(&value))
 }

@@ -100,7 +100,7 @@ fn hostile_names_forge_no_line_and_no_column() {
         &mut report.completeness.summary,
         &mut report.completeness.notes[0],
         &mut report.containers[0].name,
-        &mut report.telemetry.to_mut()[0].name,
+        report.telemetry.to_mut()[0].name.to_mut(),
     ] {
         evil.clone_into(text);
     }
