@@ -20,7 +20,7 @@ pub struct Tally {
     pub untold: u64,
     /// Threads of ended processes, not told because as many of their process were as are.
     pub threads_untold: u64,
-    /// Calls of the node while the programs of the tail were attached; no record is missing by it.
-    pub tail_runs: u64,
+    /// Calls of the node that `sys_exit` saw; no record is missing by it.
+    pub calls: u64,
 }
 const _: () = assert!(size_of::<Tally>() == 192);

@@ -18,6 +18,12 @@ pub fn boot_now() -> BootTime {
     BootTime(nanos(ClockId::Boottime).unsigned_abs())
 }
 
+/// Processor time that this process has taken.
+#[must_use]
+pub fn own_time() -> Duration {
+    Duration::from_nanos(nanos(ClockId::ProcessCPUTime).unsigned_abs())
+}
+
 /// The distance between the two clocks at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WallOffset {

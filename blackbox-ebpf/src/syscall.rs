@@ -1,5 +1,5 @@
-//! Failing system calls (`sys_exit`): the only program that runs on every call of the node, so its first test
-//! is the one that ends it for a call that succeeded.
+//! Failing system calls (`sys_exit`): the only program that runs on every call of the node, so it counts it, and its first
+//! test is the one that ends it for a call that succeeded.
 //!
 //! For each cgroup an account counts every failure by error, whatever happens to its record; a token bucket
 //! keeps one cgroup from filling the ring.
@@ -35,6 +35,9 @@ const TS_COMPAT: u32 = 2;
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    if let Some(tally) = emit::tally() {
+        tally.calls += 1;
+    }
     let ret: i64 = ctx.arg(1);
     let errno = (ret as u64).wrapping_neg();
     let regs = Ptr(ctx.arg::<*const u8>(0));

@@ -65,9 +65,6 @@ pub(crate) fn go_on(ctx: &BtfTracePointContext) {
 
 #[btf_tracepoint(function = "sys_exit")]
 pub(crate) fn tail_exit(ctx: BtfTracePointContext) -> i32 {
-    if let Some(tally) = emit::tally() {
-        tally.tail_runs += 1;
-    }
     let task = Task::current();
     let Some(slot) = armed(task.cgroup()) else {
         return 0;

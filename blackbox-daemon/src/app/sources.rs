@@ -112,6 +112,7 @@ impl Starter<'_> {
 
     fn reader(&self, mut programs: Programs, found: &Hierarchies) -> std::io::Result<Hands> {
         self.metrics.read_programs(programs.take_descriptors());
+        self.metrics.read_spending(programs.spending());
         let (proc_root, feed) = (&self.config.proc_root, self.feed);
         let (kills, looker) = Looker::new(found.clone(), proc_root.clone(), feed.clone());
         self.tasks.spawn(looker.run(self.stop.clone()));

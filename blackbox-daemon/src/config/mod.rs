@@ -171,7 +171,7 @@ impl Config {
                 errno_ignored: kernel.syscall_ignore.0,
                 words: kernel.last_words,
                 tails: kernel.tail_containers,
-                tail_budget: kernel.tail_budget_percent,
+                budget: kernel.cpu_budget_percent,
                 bpffs: kernel.bpffs,
             }),
             options: Options {

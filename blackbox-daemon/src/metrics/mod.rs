@@ -22,6 +22,7 @@ mod recorder;
 mod redact;
 mod reports;
 mod requests;
+mod spending;
 mod timed;
 
 use std::net::IpAddr;
@@ -47,6 +48,7 @@ use crate::privileges::State;
 use crate::recorder::status::Handle;
 use crate::redact::Redactor;
 use crate::report::NodeInfo;
+use crate::sources::ebpf::spending::Spending;
 use crate::sources::kube::Counts;
 
 /// Where metrics are served.
@@ -77,6 +79,7 @@ struct Inner {
     journal: OnceLock<Journal>,
     privileges: OnceLock<State>,
     memory: OnceLock<Memory>,
+    spending: OnceLock<Spending>,
 }
 
 impl Metrics {
@@ -101,6 +104,7 @@ impl Metrics {
             journal: OnceLock::new(),
             privileges: OnceLock::new(),
             memory: OnceLock::new(),
+            spending: OnceLock::new(),
         })))
     }
 
@@ -155,6 +159,11 @@ impl Metrics {
         self.0.memory.get_or_init(|| memory);
     }
 
+    /// Shows what the recorder costs. The first one given counts.
+    pub fn read_spending(&self, spending: Spending) {
+        self.0.spending.get_or_init(|| spending);
+    }
+
     /// All metrics of this instant, in the text format 0.0.4.
     ///
     /// # Errors
@@ -192,6 +201,9 @@ impl Metrics {
         }
         if let Some(memory) = inner.memory.get() {
             memory::collect(&mut families, memory);
+        }
+        if let Some(spending) = inner.spending.get() {
+            spending::collect(&mut families, spending);
         }
         if let Some(programs) = inner.programs.get() {
             programs::collect(&mut families, inner.process.root(), programs);

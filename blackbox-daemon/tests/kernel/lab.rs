@@ -64,6 +64,8 @@ impl Lab {
             ("BLACKBOX_WATCH_CGROUPS", WATCH),
             ("BLACKBOX_SETTLE_TIME", "500ms"),
             ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
+            // A debug build takes more than the recorder may.
+            ("BLACKBOX_CPU_BUDGET_PERCENT", "100"),
         ];
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let mut daemon = Daemon::start(&DaemonOptions {

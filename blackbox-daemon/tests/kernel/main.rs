@@ -19,6 +19,7 @@ mod disk;
 mod divergence;
 mod faults;
 mod filter;
+mod governor;
 mod last_calls;
 mod last_words;
 mod memory;

@@ -68,7 +68,7 @@ fn page_of_programs() -> Result<(BTreeSet<String>, String)> {
         errno_ignored: Vec::new(),
         words: true,
         tails: 1,
-        tail_budget: 2,
+        budget: 2,
         bpffs: None,
     };
     let hierarchies = Hierarchies::discover(Path::new("/proc"))?;

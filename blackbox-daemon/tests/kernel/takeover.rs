@@ -191,6 +191,54 @@ fn value<const N: usize>(pin: &Path) -> Result<Array<MapData, [u8; N]>> {
     Ok(Array::try_from(map)?)
 }
 
+/// The programs of this name that the kernel holds, by id. Other daemons have theirs.
+fn loaded(name: &str) -> BTreeSet<u32> {
+    let programs = aya::programs::loaded_programs().flatten();
+    let named = programs.filter(|program| program.name_as_str() == Some(name));
+    named.map(|program| program.id()).collect()
+}
+
+/// A container was armed when the daemon was killed, so `sys_exit` goes on with the program that keeps each call.
+#[test]
+fn the_next_daemon_ends_what_kept_every_call() -> Result<()> {
+    let (bpffs, directory) = (Bpffs::mount()?, TempDir::new()?);
+    let others = loaded("tail_exit");
+    let env = [("BLACKBOX_CPU_BUDGET_PERCENT", "100")];
+    let mut first = start(directory.path(), &bpffs, &env)?;
+    let script = "sleep 0.3; cat /etc/no-such.yaml; exit 3";
+    let live = |daemon: &mut Daemon, cgroup: &Cgroup| -> Result<Value> {
+        let words = ["--pid", "--fork", "--kill-child", "sh", "-c", script];
+        let (pid, ..) = lab::run_as(cgroup, "unshare", &words)?;
+        let (_, report) = daemon.wait_report(LIMIT, |report| is_about(report, pid))?;
+        Ok(report)
+    };
+    let life = lab::cgroup("armed")?;
+    live(&mut first, &life)?;
+    drop(life);
+    // The same place again, whose former life ended badly.
+    let life = lab::cgroup("armed")?;
+    let report = live(&mut first, &life)?;
+    ensure!(report["tail"]["rows"].is_array(), "{:#}", report["tail"]);
+    let own = &loaded("tail_exit") - &others;
+    assert_eq!(own.len(), 1, "one of this daemon");
+    kill(first)?;
+    assert!(own.is_subset(&loaded("tail_exit")), "its pin keeps it");
+
+    let mut second = start(directory.path(), &bpffs, &env)?;
+    assert!(
+        own.is_disjoint(&loaded("tail_exit")),
+        "nobody reads what it kept"
+    );
+    // And the next one keeps calls again.
+    live(&mut second, &life)?;
+    drop(life);
+    let life = lab::cgroup("armed")?;
+    let report = live(&mut second, &life)?;
+    ensure!(report["tail"]["rows"].is_array(), "{:#}", report["tail"]);
+    second.stop()?;
+    Ok(())
+}
+
 #[test]
 fn without_a_daemon_for_five_minutes_the_programs_fall_silent() -> Result<()> {
     let (bpffs, directory) = (Bpffs::mount()?, TempDir::new()?);

@@ -76,7 +76,7 @@ impl Contender {
             Self::RecorderArmed => Listening::Recorder(Recorder::start(&[
                 ("BLACKBOX_WATCH_CGROUPS", WATCH_CGROUPS),
                 // A loop that does nothing but call is more than anybody would pay for.
-                ("BLACKBOX_TAIL_BUDGET_PERCENT", "100"),
+                ("BLACKBOX_CPU_BUDGET_PERCENT", "100"),
                 ("BLACKBOX_LOG_LEVEL", "debug"),
             ])?),
             Self::BpftraceCount => peer("bpftrace", &["-e", COUNT])?,

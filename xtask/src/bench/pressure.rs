@@ -84,6 +84,8 @@ fn reports(victim: &Path) -> Result<Row> {
         ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
         ("BLACKBOX_SYSCALL_RATE", RATE),
         ("BLACKBOX_WATCH_CGROUPS", "/blackbox-demo-*"),
+        // The floods last for more than a minute.
+        ("BLACKBOX_CPU_BUDGET_PERCENT", "100"),
     ])?;
     let floods = (0..FLOODS)
         .map(|number| Process::start(victim, &format!("flood-{number}"), &["flood", "600"]))

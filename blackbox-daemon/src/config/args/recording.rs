@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::config::values::{self, Errnos};
+use crate::sources::ebpf::governor::default_budget;
 
 /// What is kept, how long, and what becomes an incident.
 #[derive(Debug, Args)]
@@ -131,12 +132,14 @@ pub struct Kernel {
         value_parser = clap::value_parser!(u32).range(0..=64)
     )]
     pub tail_containers: u32,
-    /// What that may cost, percent of one processor; above, the container that makes most calls has to go.
+    /// What the whole recorder may cost, percent of one processor; one percent for each eight processors of the node, and at
+    /// least one, by default. Above, the container that makes most calls is no longer armed; after a minute of that failed
+    /// calls are not recorded for five.
     #[arg(
-        long, env = "BLACKBOX_TAIL_BUDGET_PERCENT", default_value_t = 2,
+        long, env = "BLACKBOX_CPU_BUDGET_PERCENT", default_value_t = default_budget(),
         value_parser = clap::value_parser!(u32).range(1..=100)
     )]
-    pub tail_budget_percent: u32,
+    pub cpu_budget_percent: u32,
     /// A directory in a bpffs, such as /sys/fs/bpf/blackbox: the kernel side then outlives the daemon, and the next one takes
     /// over what it recorded meanwhile. Without a daemon for five minutes it falls silent.
     #[arg(long, env = "BLACKBOX_BPFFS")]

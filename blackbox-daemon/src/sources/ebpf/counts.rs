@@ -43,7 +43,7 @@ fn sum(cpus: impl IntoIterator<Item = Tally>) -> Tally {
         sum.unheard += tally.unheard;
         sum.untold += tally.untold;
         sum.threads_untold += tally.threads_untold;
-        sum.tail_runs += tally.tail_runs;
+        sum.calls += tally.calls;
     }
     sum
 }
@@ -81,8 +81,8 @@ impl Totals {
             unheard,
             untold,
             threads_untold,
-            // No record is missing by it, and it moves with every call: `tail_runs` reads it.
-            tail_runs: _,
+            // No record is missing by it, and it moves with every call: `node_calls` reads it.
+            calls: _,
         } = tally;
         for kind in 0..Kind::COUNT {
             self.tried[kind] += tried[kind];
@@ -126,9 +126,9 @@ pub(super) struct Reported {
     pub(super) ring_full: [u64; Kind::COUNT],
 }
 
-/// Calls of the node while the programs of the tail were attached.
-pub(super) fn tail_runs(programs: &Programs) -> u64 {
-    read(programs).tail_runs
+/// Calls of the node so far, while `sys_exit` was attached.
+pub(super) fn node_calls(programs: &Programs) -> u64 {
+    read(programs).calls
 }
 
 fn read(programs: &Programs) -> Tally {
@@ -297,7 +297,7 @@ mod tests {
             unheard: 3,
             untold: 2,
             threads_untold: 6,
-            tail_runs: 8,
+            calls: 8,
         };
         let first = tally;
         tally.ring_full = [0; Kind::COUNT];

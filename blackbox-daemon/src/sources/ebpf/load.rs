@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, ProgramArray};
 use aya::programs::links::PinnedLink;
+use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::programs::{ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
@@ -22,7 +23,8 @@ use super::btf::{self, Btf};
 use super::offsets::{self, Hook};
 use super::pins::{self, Pins};
 use super::ring::Ring;
-use super::switch::{self, Switch, TAIL, chain};
+use super::spending::Spending;
+use super::switch::{self, Begun, CALLS, Switch, TAIL, chain};
 use super::tail::{Maps, Tails};
 use super::wire::Plain;
 use super::words::Heard;
@@ -32,6 +34,9 @@ use crate::sources::cgroup::{Hierarchies, Mode};
 
 /// The kernel object, built by `cargo xtask build-ebpf`; empty when the daemon was built without it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/blackbox.o"));
+
+/// What `sys_exit` adds to a call on an ordinary machine, ns (`docs/performance.md`).
+const USUAL_CALL_COST: u64 = 25;
 
 /// Where the running kernel describes itself.
 pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -74,8 +79,8 @@ pub struct Limits {
     pub words: bool,
     /// Containers of which every call may be kept at once; 0: of none.
     pub tails: u32,
-    /// What that may cost: a share of one processor, percent.
-    pub tail_budget: u32,
+    /// What the whole recorder may cost: a share of one processor, percent.
+    pub budget: u32,
     /// A directory in a bpffs, where what outlives the daemon is pinned; `None`: nothing does.
     pub bpffs: Option<PathBuf>,
 }
@@ -119,6 +124,12 @@ impl Programs {
     #[must_use]
     pub fn kept(&self) -> &Kept {
         self.tails.kept()
+    }
+
+    /// What the recorder costs, from when a [`Reader`](super::Reader) reads.
+    #[must_use]
+    pub fn spending(&self) -> Spending {
+        self.tails.spending().clone()
     }
 
     /// The programs that are loaded, by name, each with a descriptor of the caller's own: through it the kernel tells what
@@ -179,7 +190,9 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         taken_over,
         links: Vec::new(),
         descriptors: Vec::new(),
+        calls: None,
     };
+    let call_nanos = switch::call_nanos();
     for hook in &mut hooks {
         if let Ok(program) = hook.program {
             let attached = attaching.attach(program, hook.tracepoint);
@@ -187,6 +200,14 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         }
     }
     let (links, mut descriptors) = (attaching.links, attaching.descriptors);
+    let begun = Begun {
+        calls: attaching.calls,
+        // What a former daemon attached was there before.
+        call_cost: match taken_over {
+            true => USUAL_CALL_COST,
+            false => switch::added_since(call_nanos),
+        },
+    };
     if let Some(first) = hooks.iter().find_map(|hook| hook.program.as_ref().err())
         && hooks.iter().all(|hook| hook.program.is_err())
     {
@@ -234,8 +255,8 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         _pins: pins.map(|pins| (pins, links)),
         tails: Tails::new(
             maps,
-            (limits.tails, limits.tail_budget),
-            Switch::start(ebpf, after_call, vow)?,
+            (limits.tails, limits.budget),
+            Switch::start(ebpf, after_call, begun, vow)?,
             unable,
         ),
     })
@@ -301,6 +322,8 @@ struct Attaching<'a> {
     taken_over: bool,
     links: Vec<PinnedLink>,
     descriptors: Vec<(&'static str, OwnedFd)>,
+    /// The link of `sys_exit`, if nothing else keeps it.
+    calls: Option<BtfTracePointLinkId>,
 }
 
 impl Attaching<'_> {
@@ -320,10 +343,12 @@ impl Attaching<'_> {
         match self.pins {
             Some(pins) => self.links.push(pins.pin(name, program)?),
             // The program keeps its link.
-            None => program
-                .attach()
-                .map(|_link| ())
-                .map_err(|error| chain(&error))?,
+            None => {
+                let link = program.attach().map_err(|error| chain(&error))?;
+                if name == CALLS {
+                    self.calls = Some(link);
+                }
+            }
         }
         if let Ok(Ok(descriptor)) = descriptor {
             self.descriptors.push((name, descriptor));

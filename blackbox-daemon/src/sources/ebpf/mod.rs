@@ -8,12 +8,13 @@ mod argument;
 pub mod btf;
 mod counts;
 pub mod decode;
-mod governor;
+pub mod governor;
 pub mod load;
 pub mod offsets;
 mod pins;
 mod ring;
 mod sequences;
+pub mod spending;
 mod switch;
 mod tail;
 mod wakes;
@@ -33,12 +34,14 @@ use self::sequences::Sequences;
 use self::tail::Tails;
 use self::wakes::Wakes;
 use self::words::Heard;
-use super::Feed;
 use super::cgroup::killed::Kills;
 use super::feed::BATCH;
+use super::{Feed, announce};
 use crate::arming::Order;
 use crate::clock;
-use crate::record::{BootTime, Class, Event, Health, LaneName, LossCause, Record, Subject};
+use crate::record::{
+    BootTime, Class, Event, Health, LaneName, LossCause, Record, SourceName, Subject,
+};
 
 /// How long the reader lets the recorder catch up when its queue is full.
 const BLOCKED_PAUSE: Duration = Duration::from_millis(1);
@@ -191,8 +194,9 @@ impl Reader {
         };
         let reported = self.counts.report(&mut self.programs, now, &self.feed);
         let mut batch = reported.calls;
-        let runs = counts::tail_runs(&self.programs);
-        batch.extend(self.programs.tails.govern(now, runs));
+        let calls = counts::node_calls(&self.programs);
+        let governed = self.programs.tails.govern(now, calls);
+        batch.extend(governed.records);
         batch.push(Record {
             at: now,
             subject: Subject::Node,
@@ -200,6 +204,19 @@ impl Reader {
         });
         place.send(batch);
         self.sequences.check(&reported.ring_full);
+        if let Some(calls) = governed.calls {
+            let health = self.health(calls);
+            announce(SourceName::Ebpf, now, health, &self.feed);
+        }
+    }
+
+    /// How this source fares while calls that fail are told, or are not and why.
+    fn health(&self, calls: Result<(), String>) -> Health {
+        match (calls, hooks_health(&self.programs.hooks)) {
+            (Ok(()), hooks) => hooks,
+            (Err(why), Health::Degraded(missing)) => Health::Degraded(format!("{why}; {missing}")),
+            (Err(why), _) => Health::Degraded(why),
+        }
     }
 }
 

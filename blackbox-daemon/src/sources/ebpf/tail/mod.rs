@@ -4,13 +4,15 @@
 //! Takes orders to arm and disarm; reads the kernel's places; makes records, each call once. Guarantee: no more containers
 //! are armed than there are slots, and what was overwritten before it was read is counted and told.
 
+mod govern;
 mod maps;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 pub(super) use self::maps::Maps;
-use super::governor::{Governor, Look};
+use super::governor::Governor;
+use super::spending::Spending;
 use super::switch::Switch;
 use crate::arming::Order;
 use crate::privileges::Kept;
@@ -40,12 +42,14 @@ pub(super) struct Tails {
     /// Why the programs cannot be attached at all.
     unable: Option<String>,
     governor: Governor,
+    spending: Spending,
     /// Records of calls for which the feed had no room yet.
     waiting: VecDeque<Vec<Record>>,
 }
 
 impl Tails {
-    /// Tails of so many containers, which may cost so many percent of a processor. `unable`: why there will be none.
+    /// Tails of so many containers; the whole recorder may cost so many percent of a processor. `unable`: why there will be
+    /// none.
     pub(super) fn new(
         maps: Maps,
         (slots, budget): (u32, u32),
@@ -56,6 +60,7 @@ impl Tails {
             maps,
             slots: vec![None; slots as usize],
             governor: Governor::new(budget),
+            spending: Spending::new(budget),
             switch,
             unable,
             waiting: VecDeque::new(),
@@ -65,6 +70,11 @@ impl Tails {
     /// What the thread that attaches has given up.
     pub(super) fn kept(&self) -> &Kept {
         self.switch.kept()
+    }
+
+    /// What the recorder costs.
+    pub(super) fn spending(&self) -> &Spending {
+        &self.spending
     }
 
     /// Arms or disarms a container; tells how that went. `None`: it was so already.
@@ -112,7 +122,7 @@ impl Tails {
         });
         self.maps.arm(cgroup, number)?;
         tracing::debug!(cgroup = cgroup.0, at = now.0, "armed");
-        self.switch.set(true)
+        self.switch.tail(true)
     }
 
     /// Whether it was armed.
@@ -125,7 +135,7 @@ impl Tails {
             tracing::warn!(cgroup = cgroup.0, %error, "it stays armed in the kernel");
         }
         if self.slots.iter().all(Option::is_none)
-            && let Err(error) = self.switch.set(false)
+            && let Err(error) = self.switch.tail(false)
         {
             tracing::warn!(error, "the programs that keep every call stay attached");
         }
@@ -178,42 +188,5 @@ impl Tails {
     /// Whether any wait.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
-    }
-
-    /// Looks what it costs, at so many runs of the programs so far; tells if a container had to go for that.
-    pub(super) fn govern(&mut self, at: BootTime, runs: u64) -> Option<Record> {
-        let Some(nanos) = self.switch.cost() else {
-            self.governor.forget();
-            return None;
-        };
-        let kept = self.rates();
-        let look = Look {
-            at,
-            runs,
-            nanos,
-            kept: &kept,
-        };
-        let (cgroup, why) = self.governor.look(&look)?;
-        let order = Order {
-            cgroup,
-            until: None,
-            why,
-        };
-        self.follow(order, at)
-    }
-
-    /// Calls of each armed container since the previous look.
-    fn rates(&mut self) -> Vec<(CgroupId, u64)> {
-        let maps = &self.maps;
-        let slots = (0_u32..).zip(&mut self.slots);
-        slots
-            .filter_map(|(number, slot)| {
-                let slot = slot.as_mut()?;
-                let head = maps.head(number).ok()?;
-                let calls = head.saturating_sub(slot.seen);
-                slot.seen = head;
-                Some((slot.cgroup, calls))
-            })
-            .collect()
     }
 }
