@@ -26,6 +26,13 @@ pub fn raise() -> std::io::Result<Option<u64>> {
     Ok(raised.current)
 }
 
+/// As many as this process may have now.
+#[must_use]
+pub fn allowed() -> usize {
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH);
+    usize::try_from(soft.min(ENOUGH)).unwrap_or(usize::MAX)
+}
+
 fn raised(limit: Rlimit) -> Rlimit {
     let allowed = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
     Rlimit {

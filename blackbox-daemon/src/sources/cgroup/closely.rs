@@ -79,6 +79,7 @@ impl CgroupSampler {
             .filter_map(|found| Some((found.id, self.read(&found, &mut files)?)))
             .collect();
         self.compare(at, &mut samples);
+        self.kept.retain(armed.iter().map(|(id, _)| *id));
         let record = |(id, sample)| Record {
             at,
             subject: Subject::Cgroup(id),

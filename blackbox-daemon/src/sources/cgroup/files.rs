@@ -4,58 +4,96 @@
 //! been removed. Anything else that goes wrong is remembered with its path.
 
 use std::fmt::Display;
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, Read as _};
 
 use rustix::io::Errno;
 
+use super::directory::Directory;
 use crate::record::Stall;
 use crate::sources::procfs::pressure;
 
-/// Reads cgroup files and remembers the first one of a tick that failed.
+/// Reads cgroup files, one after the other into one buffer, and remembers the first one of a tick that failed.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    failure: Option<String>,
+    buffer: Vec<u8>,
+    failure: Failure,
 }
 
-impl Files {
-    /// The text of `name` in `directory`.
-    pub(super) fn text(&mut self, directory: &Path, name: &str) -> Option<String> {
-        let path = directory.join(name);
-        match fs::read_to_string(&path) {
-            Err(error) if is_absent(&error) => None,
-            read => self.keep(read, &path),
-        }
-    }
+/// The first failure.
+#[derive(Debug, Default)]
+struct Failure(Option<String>);
 
-    /// A file that is one number. `max`, which stands for no limit, is `None`.
-    pub(super) fn number(&mut self, directory: &Path, name: &str) -> Option<u64> {
-        let text = self.text(directory, name)?;
-        match text.trim() {
-            "max" => None,
-            number => self.keep(number.parse(), &directory.join(name)),
-        }
-    }
-
-    /// A pressure file (Documentation/accounting/psi.rst).
-    pub(super) fn stall(&mut self, directory: &Path, name: &str) -> Option<Stall> {
-        let text = self.text(directory, name)?;
-        self.keep(pressure::parse(&text), &directory.join(name))
-    }
-
-    fn keep<T, E: Display>(&mut self, result: Result<T, E>, path: &Path) -> Option<T> {
+impl Failure {
+    fn keep<T, E: Display>(
+        &mut self,
+        result: Result<T, E>,
+        directory: &Directory,
+        name: &str,
+    ) -> Option<T> {
         result
             .map_err(|error| {
-                self.failure
+                let path = directory.path(name);
+                self.0
                     .get_or_insert_with(|| format!("{}: {error}", path.display()));
             })
             .ok()
     }
+}
+
+impl Files {
+    /// The text of `name` in `directory`, until the next one is read.
+    pub(super) fn text(&mut self, directory: &Directory, name: &str) -> Option<&str> {
+        let Self { buffer, failure } = self;
+        load(buffer, failure, directory, name)
+    }
+
+    /// A file that is one number. `max`, which stands for no limit, is `None`.
+    pub(super) fn number(&mut self, directory: &Directory, name: &str) -> Option<u64> {
+        let Self { buffer, failure } = self;
+        match load(buffer, failure, directory, name)?.trim() {
+            "max" => None,
+            number => failure.keep(number.parse(), directory, name),
+        }
+    }
+
+    /// The numbers behind these keys in a flat keyed file: lines of `key number`.
+    pub(super) fn keyed<const COUNT: usize>(
+        &mut self,
+        directory: &Directory,
+        name: &str,
+        keys: [&str; COUNT],
+    ) -> [Option<u64>; COUNT] {
+        self.text(directory, name)
+            .map_or([None; COUNT], |text| keyed(text, keys))
+    }
+
+    /// A pressure file (Documentation/accounting/psi.rst).
+    pub(super) fn stall(&mut self, directory: &Directory, name: &str) -> Option<Stall> {
+        let Self { buffer, failure } = self;
+        let text = load(buffer, failure, directory, name)?;
+        failure.keep(pressure::parse(text), directory, name)
+    }
 
     /// The first failure since the last call.
     pub(super) fn take_failure(&mut self) -> Option<String> {
-        self.failure.take()
+        self.failure.0.take()
+    }
+}
+
+fn load<'a>(
+    buffer: &'a mut Vec<u8>,
+    failure: &mut Failure,
+    directory: &Directory,
+    name: &str,
+) -> Option<&'a str> {
+    buffer.clear();
+    let mut read = || directory.file(name)?.read_to_end(buffer);
+    match read() {
+        Err(error) if is_absent(&error) => None,
+        read => {
+            failure.keep(read, directory, name)?;
+            failure.keep(std::str::from_utf8(buffer), directory, name)
+        }
     }
 }
 
@@ -67,39 +105,46 @@ fn is_absent(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// The number behind `key` in a flat keyed file: lines of `key number`.
-pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .find(|(name, _)| *name == key)
-        .and_then(|(_, value)| value.trim().parse().ok())
+/// The numbers behind these keys.
+fn keyed<const COUNT: usize>(text: &str, keys: [&str; COUNT]) -> [Option<u64>; COUNT] {
+    let mut numbers = [None; COUNT];
+    for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+        if let Some(place) = keys.iter().position(|key| *key == name)
+            && let Some(number) = numbers.get_mut(place)
+        {
+            *number = value.trim().parse().ok();
+        }
+    }
+    numbers
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn keys_match_whole_and_numbers_only() {
         let text = "file_mapped 1\nfile 4096\nanon max\n";
-        assert_eq!(keyed(text, "file"), Some(4096));
-        assert_eq!(keyed(text, "anon"), None);
-        assert_eq!(keyed(text, "kernel"), None);
+        let numbers = keyed(text, ["kernel", "file", "anon"]);
+        assert_eq!(numbers, [None, Some(4096), None]);
     }
 
     #[test]
     fn absent_is_no_failure_but_unreadable_is() {
         let root = tempfile::tempdir().unwrap();
+        let directory = Directory::at(root.path().to_owned());
         let mut files = Files::default();
-        assert_eq!(files.number(root.path(), "pids.current"), None);
+        assert_eq!(files.number(&directory, "pids.current"), None);
         assert_eq!(files.take_failure(), None);
         fs::write(root.path().join("pids.max"), "max\n").unwrap();
-        assert_eq!(files.number(root.path(), "pids.max"), None);
+        assert_eq!(files.number(&directory, "pids.max"), None);
         assert_eq!(files.take_failure(), None);
         fs::create_dir(root.path().join("pids.peak")).unwrap();
         fs::write(root.path().join("pids.current"), "three\n").unwrap();
         for name in ["pids.peak", "pids.current"] {
-            assert_eq!(files.number(root.path(), name), None);
+            assert_eq!(files.number(&directory, name), None);
             let failure = files.take_failure().unwrap();
             assert!(failure.contains(&format!("{name}: ")), "{failure}");
         }

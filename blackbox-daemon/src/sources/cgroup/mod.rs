@@ -7,6 +7,7 @@
 //! or none.
 
 pub mod closely;
+mod directory;
 mod files;
 pub mod hierarchy;
 pub mod killed;
@@ -22,6 +23,7 @@ use super::Sampler;
 use crate::record::{
     BootTime, CgroupId, CgroupSample, Event, Health, MemoryUse, Record, SourceName, Subject,
 };
+use directory::{Cgroup, Kept};
 use files::Files;
 pub use hierarchy::{Controller, Hierarchies, Mode};
 use resident::Look;
@@ -37,6 +39,7 @@ pub struct CgroupSampler {
     proc_root: PathBuf,
     /// CPU usage (ns) at the previous tick, of the cgroups that were there.
     previous: HashMap<CgroupId, (BootTime, u64)>,
+    kept: Kept,
     health: Health,
 }
 
@@ -48,44 +51,52 @@ impl CgroupSampler {
             hierarchies,
             proc_root,
             previous: HashMap::new(),
+            kept: Kept::default(),
             health: Health::Ok,
         }
     }
 
-    fn read_all(&self, survey: &Survey, files: &mut Files) -> Vec<(CgroupId, CgroupSample)> {
+    fn read_all(&mut self, survey: &Survey, files: &mut Files) -> Vec<(CgroupId, CgroupSample)> {
         let cgroups = survey.found.iter().filter(|found| found.path != "/");
-        let read = |found: &Found| match found.leaf {
-            true => Some((found.id, self.read(found, files)?)),
-            false => Some((found.id, self.inner(found, files)?)),
-        };
-        cgroups.filter_map(read).collect()
+        let samples = cgroups.filter_map(|found| Some((found.id, self.read(found, files)?)));
+        let samples = samples.collect();
+        self.kept.retain(survey.found.iter().map(|found| found.id));
+        samples
     }
 
-    /// `None`: nobody lives there, or it has been removed.
-    fn read(&self, found: &Found, files: &mut Files) -> Option<CgroupSample> {
-        let directory = walk::directory(self.hierarchies.watched_root(), &found.path);
-        let sample = match self.hierarchies.mode() {
-            Mode::Unified => {
-                v2::is_populated(files, &directory).then(|| v2::read(files, &directory))
-            }
-            Mode::Memory => v1::is_populated(files, &directory)
-                .then(|| v1::read(files, &self.hierarchies, &found.path)),
+    /// `None`: nobody lives there, it is an inner one without a limit of its own, or it has been removed.
+    fn read(&mut self, found: &Found, files: &mut Files) -> Option<CgroupSample> {
+        let mut cgroup = self.kept.take(self.hierarchies.watched_root(), found)?;
+        let sample = match found.leaf {
+            true => self.leaf(&mut cgroup, files),
+            false => self.inner(&cgroup, files),
         };
+        self.kept.keep(found.id, cgroup);
         sample.filter(|sample| *sample != CgroupSample::default())
     }
 
-    /// The memory of a cgroup with children. `None`: it has no limit of its own, nobody lives below, or it is gone.
-    fn inner(&self, found: &Found, files: &mut Files) -> Option<CgroupSample> {
-        let directory = walk::directory(self.hierarchies.watched_root(), &found.path);
+    fn leaf(&self, cgroup: &mut Cgroup, files: &mut Files) -> Option<CgroupSample> {
+        match self.hierarchies.mode() {
+            Mode::Unified => {
+                v2::is_populated(files, cgroup.watched()).then(|| v2::read(files, cgroup.watched()))
+            }
+            Mode::Memory => v1::is_populated(files, cgroup.watched())
+                .then(|| v1::read(files, &self.hierarchies, cgroup)),
+        }
+    }
+
+    /// The memory of a cgroup with children. `None`: it has no limit of its own, or nobody lives below.
+    fn inner(&self, cgroup: &Cgroup, files: &mut Files) -> Option<CgroupSample> {
+        let directory = cgroup.watched();
         let memory = match self.hierarchies.mode() {
             Mode::Unified => {
-                files.number(&directory, "memory.max")?;
-                v2::is_populated(files, &directory)
-                    .then(|| v2::memory(files, &directory))
+                files.number(directory, "memory.max")?;
+                v2::is_populated(files, directory)
+                    .then(|| v2::memory(files, directory))
                     .flatten()
             }
             Mode::Memory => {
-                v1::limit(files, &directory).and_then(|_| v1::memory_use(files, &directory))
+                v1::limit(files, directory).and_then(|_| v1::memory_use(files, directory))
             }
         };
         memory.map(|memory| CgroupSample {

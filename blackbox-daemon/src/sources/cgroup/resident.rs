@@ -10,6 +10,7 @@ use std::path::Path;
 use procfs::FromRead;
 use procfs::process::Stat;
 
+use super::directory::Directory;
 use super::files::Files;
 use super::walk::{Found, Survey, directory};
 use crate::record::{BootTime, Comm, ProcessMemory, Resident};
@@ -47,7 +48,10 @@ impl<'a> Look<'a> {
         };
         let (mut found, mut unread) = (Vec::new(), 0);
         for one in self.survey.found.iter().filter(|one| below(&one.path)) {
-            let procs = files.text(&directory(self.root, &one.path), "cgroup.procs");
+            let procs = files.text(
+                &Directory::at(directory(self.root, &one.path)),
+                "cgroup.procs",
+            );
             // 0: a process that this one's pid namespace has no number for.
             let pids = procs.iter().flat_map(|text| text.lines());
             for pid in pids

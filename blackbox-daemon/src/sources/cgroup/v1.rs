@@ -3,11 +3,9 @@
 //! The files and their units are those of Documentation/admin-guide/cgroup-v1/. Each controller has a tree of
 //! its own: where the path is not in one, that part of the sample is `None`. v1 has no pressure files.
 
-use std::path::{Path, PathBuf};
-
-use super::files::{Files, keyed};
+use super::directory::{Cgroup, Directory};
+use super::files::Files;
 use super::hierarchy::{Controller, Hierarchies};
-use super::walk::directory;
 use crate::record::{CgroupSample, CpuTimes, IoCounters, MemoryUse, Pids, Throttling};
 
 /// From here on a memory limit means "none": `LONG_MAX` rounded down to whole pages, of at most 64 KiB
@@ -15,32 +13,35 @@ use crate::record::{CgroupSample, CpuTimes, IoCounters, MemoryUse, Pids, Throttl
 const NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;
 
 /// Whether a process lives in the cgroup of this directory itself.
-pub(super) fn is_populated(files: &mut Files, directory: &Path) -> bool {
+pub(super) fn is_populated(files: &mut Files, directory: &Directory) -> bool {
     files
         .text(directory, "cgroup.procs")
         .is_some_and(|text| !text.is_empty())
 }
 
-/// Reads everything there is about the cgroup `path`.
-pub(super) fn read(files: &mut Files, hierarchies: &Hierarchies, path: &str) -> CgroupSample {
-    let of = |controller| -> Option<PathBuf> {
-        let root = hierarchies.controller_root(controller)?;
-        Some(directory(root, path))
-    };
+/// Reads everything there is about the cgroup.
+pub(super) fn read(files: &mut Files, host: &Hierarchies, cgroup: &mut Cgroup) -> CgroupSample {
+    let usage = cgroup.of(Controller::Cpuacct, host);
+    let usage = usage.and_then(|cpuacct| files.number(cpuacct, "cpuacct.usage"));
+    let cpu = cgroup.of(Controller::Cpu, host);
+    let throttling = cpu.and_then(|cpu| throttling(files, cpu));
+    let memory = cgroup.of(Controller::Memory, host);
+    let memory = memory.and_then(|memory| memory_use(files, memory));
+    let blkio = cgroup.of(Controller::Blkio, host);
+    let io = blkio.and_then(|blkio| io(files, blkio));
+    let pids = cgroup.of(Controller::Pids, host);
     CgroupSample {
-        cpu: of(Controller::Cpuacct)
-            .and_then(|cpuacct| files.number(&cpuacct, "cpuacct.usage"))
-            .map(|usage| CpuTimes {
-                usage,
-                percent: None,
-            }),
-        throttling: of(Controller::Cpu).and_then(|cpu| throttling(&files.text(&cpu, "cpu.stat")?)),
-        memory: of(Controller::Memory).and_then(|memory| memory_use(files, &memory)),
-        io: of(Controller::Blkio).and_then(|blkio| io(files, &blkio)),
-        pids: of(Controller::Pids).and_then(|pids| {
+        cpu: usage.map(|usage| CpuTimes {
+            usage,
+            percent: None,
+        }),
+        throttling,
+        memory,
+        io,
+        pids: pids.and_then(|pids| {
             Some(Pids {
-                current: files.number(&pids, "pids.current")?,
-                max: files.number(&pids, "pids.max"),
+                current: files.number(pids, "pids.current")?,
+                max: files.number(pids, "pids.max"),
             })
         }),
         pressure: None,
@@ -48,50 +49,67 @@ pub(super) fn read(files: &mut Files, hierarchies: &Hierarchies, path: &str) -> 
     }
 }
 
-fn throttling(cpu: &str) -> Option<Throttling> {
+fn throttling(files: &mut Files, cpu: &Directory) -> Option<Throttling> {
+    let keys = ["nr_periods", "nr_throttled", "throttled_time"];
+    let [periods, throttled_periods, throttled] = files.keyed(cpu, "cpu.stat", keys);
     Some(Throttling {
-        periods: keyed(cpu, "nr_periods")?,
-        throttled_periods: keyed(cpu, "nr_throttled")?,
-        throttled: keyed(cpu, "throttled_time")?,
+        periods: periods?,
+        throttled_periods: throttled_periods?,
+        throttled: throttled?,
     })
 }
 
 /// The memory of the cgroup in this directory of the memory hierarchy.
-pub(super) fn memory_use(files: &mut Files, memory: &Path) -> Option<MemoryUse> {
+pub(super) fn memory_use(files: &mut Files, memory: &Directory) -> Option<MemoryUse> {
     let current = files.number(memory, "memory.usage_in_bytes")?;
-    let stat = files.text(memory, "memory.stat").unwrap_or_default();
-    let oom = files.text(memory, "memory.oom_control").unwrap_or_default();
+    let [anon, file, shmem, inactive_file, mapped, dirty] = files.keyed(
+        memory,
+        "memory.stat",
+        [
+            "total_rss",
+            "total_cache",
+            "total_shmem",
+            "total_inactive_file",
+            "total_mapped_file",
+            "total_dirty",
+        ],
+    );
+    let [oom_kills] = files.keyed(memory, "memory.oom_control", ["oom_kill"]);
     Some(MemoryUse {
         current,
         max: limit(files, memory),
-        anon: keyed(&stat, "total_rss"),
-        file: keyed(&stat, "total_cache"),
-        shmem: keyed(&stat, "total_shmem"),
-        inactive_file: keyed(&stat, "total_inactive_file"),
-        mapped: keyed(&stat, "total_mapped_file"),
-        dirty: keyed(&stat, "total_dirty"),
+        anon,
+        file,
+        shmem,
+        inactive_file,
+        mapped,
+        dirty,
         slab: None,
         sock: files.number(memory, "memory.kmem.tcp.usage_in_bytes"),
         kernel: files.number(memory, "memory.kmem.usage_in_bytes"),
-        oom_kills: keyed(&oom, "oom_kill"),
+        oom_kills,
         limit_hits: files.number(memory, "memory.failcnt"),
     })
 }
 
 /// Its memory limit. `None`: it has none.
-pub(super) fn limit(files: &mut Files, memory: &Path) -> Option<u64> {
+pub(super) fn limit(files: &mut Files, memory: &Directory) -> Option<u64> {
     let limit = files.number(memory, "memory.limit_in_bytes");
     limit.filter(|&limit| limit < NO_LIMIT)
 }
 
-fn io(files: &mut Files, blkio: &Path) -> Option<IoCounters> {
-    let bytes = files.text(blkio, "blkio.throttle.io_service_bytes")?;
-    let ios = files.text(blkio, "blkio.throttle.io_serviced")?;
+fn io(files: &mut Files, blkio: &Directory) -> Option<IoCounters> {
+    let mut sums = |name| {
+        let text = files.text(blkio, name)?;
+        Some([sum(text, "Read"), sum(text, "Write")])
+    };
+    let [read_bytes, write_bytes] = sums("blkio.throttle.io_service_bytes")?;
+    let [read_ios, write_ios] = sums("blkio.throttle.io_serviced")?;
     Some(IoCounters {
-        read_bytes: sum(&bytes, "Read"),
-        write_bytes: sum(&bytes, "Write"),
-        read_ios: sum(&ios, "Read"),
-        write_ios: sum(&ios, "Write"),
+        read_bytes,
+        write_bytes,
+        read_ios,
+        write_ios,
     })
 }
 
@@ -108,6 +126,8 @@ fn sum(text: &str, operation: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::hierarchy::tests::proc_with;
     use super::*;
 
@@ -168,7 +188,8 @@ mod tests {
             ],
         );
         let host = host(root.path(), &["cpu,cpuacct", "memory", "pids", "blkio"]);
-        let sample = read(&mut Files::default(), &host, "/a/c");
+        let mut cgroup = Cgroup::at(host.watched_root(), "/a/c");
+        let sample = read(&mut Files::default(), &host, &mut cgroup);
         let expected = CgroupSample {
             cpu: Some(CpuTimes {
                 usage: 5000,
@@ -225,7 +246,8 @@ mod tests {
         );
         let host = host(root.path(), &["memory", "cpuacct", "pids"]);
         let mut files = Files::default();
-        let sample = read(&mut files, &host, "/a");
+        let mut cgroup = Cgroup::at(host.watched_root(), "/a");
+        let sample = read(&mut files, &host, &mut cgroup);
         let memory = MemoryUse {
             current: 1000,
             ..MemoryUse::default()
@@ -253,7 +275,11 @@ mod tests {
                     ("memory.limit_in_bytes", text),
                 ],
             );
-            let read = memory_use(&mut Files::default(), root.path()).unwrap();
+            let read = memory_use(
+                &mut Files::default(),
+                &Directory::at(root.path().to_owned()),
+            )
+            .unwrap();
             assert_eq!(read.max, limit, "{text}");
         }
     }

@@ -3,31 +3,39 @@
 //! The files and their units are those of Documentation/admin-guide/cgroup-v2.rst. A controller that is not
 //! enabled for the cgroup has no files, so its part of the sample is `None`.
 
-use std::path::Path;
-
-use super::files::{Files, keyed};
+use super::directory::Directory;
+use super::files::Files;
 use crate::record::{CgroupSample, CpuTimes, IoCounters, MemoryUse, Pids, Pressure, Throttling};
 
 /// Whether a process lives in the cgroup (or below it).
-pub(super) fn is_populated(files: &mut Files, directory: &Path) -> bool {
+pub(super) fn is_populated(files: &mut Files, directory: &Directory) -> bool {
     // Not `cgroup.procs`, which a threaded cgroup refuses to show.
-    files
-        .text(directory, "cgroup.events")
-        .and_then(|text| keyed(&text, "populated"))
-        .is_some_and(|populated| populated != 0)
+    let [populated] = files.keyed(directory, "cgroup.events", ["populated"]);
+    populated.is_some_and(|populated| populated != 0)
 }
 
 /// Reads everything there is about the cgroup in `directory`.
-pub(super) fn read(files: &mut Files, directory: &Path) -> CgroupSample {
-    let cpu = files.text(directory, "cpu.stat").unwrap_or_default();
+pub(super) fn read(files: &mut Files, directory: &Directory) -> CgroupSample {
+    let [usage, periods, throttled_periods, throttled] = files.keyed(
+        directory,
+        "cpu.stat",
+        ["usage_usec", "nr_periods", "nr_throttled", "throttled_usec"],
+    );
+    let throttling = || {
+        Some(Throttling {
+            periods: periods?,
+            throttled_periods: throttled_periods?,
+            throttled: throttled?.saturating_mul(1000),
+        })
+    };
     CgroupSample {
-        cpu: keyed(&cpu, "usage_usec").map(|usage| CpuTimes {
+        cpu: usage.map(|usage| CpuTimes {
             usage: usage.saturating_mul(1000),
             percent: None,
         }),
-        throttling: throttling(&cpu),
+        throttling: throttling(),
         memory: memory(files, directory),
-        io: files.text(directory, "io.stat").map(|text| io(&text)),
+        io: files.text(directory, "io.stat").map(io),
         pids: files.number(directory, "pids.current").map(|current| Pids {
             current,
             max: files.number(directory, "pids.max"),
@@ -37,36 +45,51 @@ pub(super) fn read(files: &mut Files, directory: &Path) -> CgroupSample {
     }
 }
 
-fn throttling(cpu: &str) -> Option<Throttling> {
-    Some(Throttling {
-        periods: keyed(cpu, "nr_periods")?,
-        throttled_periods: keyed(cpu, "nr_throttled")?,
-        throttled: keyed(cpu, "throttled_usec")?.saturating_mul(1000),
-    })
-}
-
 /// Its memory.
-pub(super) fn memory(files: &mut Files, directory: &Path) -> Option<MemoryUse> {
+pub(super) fn memory(files: &mut Files, directory: &Directory) -> Option<MemoryUse> {
     let current = files.number(directory, "memory.current")?;
-    let stat = files.text(directory, "memory.stat").unwrap_or_default();
+    let [
+        anon,
+        file,
+        shmem,
+        inactive_file,
+        mapped,
+        dirty,
+        kernel,
+        slab,
+        sock,
+    ] = files.keyed(
+        directory,
+        "memory.stat",
+        [
+            "anon",
+            "file",
+            "shmem",
+            "inactive_file",
+            "file_mapped",
+            "file_dirty",
+            "kernel",
+            "slab",
+            "sock",
+        ],
+    );
     // `.local`: what happened in this cgroup itself, not below it. Since Linux 5.2.
-    let events = files
-        .text(directory, "memory.events.local")
-        .unwrap_or_default();
+    let [oom_kills, limit_hits] =
+        files.keyed(directory, "memory.events.local", ["oom_kill", "max"]);
     Some(MemoryUse {
         current,
         max: files.number(directory, "memory.max"),
-        anon: keyed(&stat, "anon"),
-        file: keyed(&stat, "file"),
-        shmem: keyed(&stat, "shmem"),
-        inactive_file: keyed(&stat, "inactive_file"),
-        mapped: keyed(&stat, "file_mapped"),
-        dirty: keyed(&stat, "file_dirty"),
-        kernel: keyed(&stat, "kernel"),
-        slab: keyed(&stat, "slab"),
-        sock: keyed(&stat, "sock"),
-        oom_kills: keyed(&events, "oom_kill"),
-        limit_hits: keyed(&events, "max"),
+        anon,
+        file,
+        shmem,
+        inactive_file,
+        mapped,
+        dirty,
+        kernel,
+        slab,
+        sock,
+        oom_kills,
+        limit_hits,
     })
 }
 
@@ -91,7 +114,7 @@ fn io(text: &str) -> IoCounters {
     }
 }
 
-fn pressures(files: &mut Files, directory: &Path) -> Option<Pressure> {
+fn pressures(files: &mut Files, directory: &Directory) -> Option<Pressure> {
     let pressure = Pressure {
         cpu: files.stall(directory, "cpu.pressure"),
         memory: files.stall(directory, "memory.pressure"),
@@ -103,6 +126,10 @@ fn pressures(files: &mut Files, directory: &Path) -> Option<Pressure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(cgroup: &tempfile::TempDir) -> Directory {
+        Directory::at(cgroup.path().to_owned())
+    }
 
     fn cgroup(files: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
@@ -140,7 +167,7 @@ mod tests {
             ("pids.max", "max\n"),
             ("memory.pressure", stall),
         ]);
-        let sample = read(&mut Files::default(), cgroup.path());
+        let sample = read(&mut Files::default(), &at(&cgroup));
         assert_eq!(
             sample.cpu,
             Some(CpuTimes {
@@ -197,8 +224,8 @@ mod tests {
             ("cgroup.events", "populated 1\n"),
         ]);
         let mut files = Files::default();
-        assert!(is_populated(&mut files, cgroup.path()));
-        let sample = read(&mut files, cgroup.path());
+        assert!(is_populated(&mut files, &at(&cgroup)));
+        let sample = read(&mut files, &at(&cgroup));
         let expected = CgroupSample {
             cpu: Some(CpuTimes {
                 usage: 7000,
@@ -217,7 +244,7 @@ mod tests {
             ("memory.max", "max\n"),
             ("io.stat", ""),
         ]);
-        let sample = read(&mut Files::default(), cgroup.path());
+        let sample = read(&mut Files::default(), &at(&cgroup));
         assert_eq!(
             sample.memory.map(|memory| (memory.current, memory.max)),
             Some((0, None))

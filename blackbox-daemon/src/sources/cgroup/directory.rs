@@ -1,0 +1,226 @@
+//! The directories of cgroups, kept open: to read a file of a cgroup that is looked at each second no path is walked, and what
+//! is read is of that very cgroup, whatever has its path by then.
+//!
+//! One descriptor for each directory and none for its files: a file that is kept open holds a page of the kernel's memory, and
+//! a container has some twenty. Bounded: beyond [`MOST_KEPT`], and when there is no descriptor left, files are found by path.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+
+use super::hierarchy::{Controller, Hierarchies};
+use super::walk::{Found, directory};
+use crate::descriptors;
+use crate::record::CgroupId;
+
+/// Most cgroups whose directories are kept; less where this process may have few files.
+const MOST_KEPT: usize = 4096;
+/// A v1 cgroup has so many directories at most: one for each controller.
+const EACH: usize = 5;
+
+/// A directory.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// `None`: its files are found by path.
+    open: Option<OwnedFd>,
+}
+
+impl Directory {
+    /// One that is not kept open.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, open: None }
+    }
+
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = openat(CWD, &path, flags, Mode::empty())?;
+        Ok(Self {
+            path,
+            open: Some(open),
+        })
+    }
+
+    /// The cgroup whose directory it is.
+    fn id(&self) -> Option<CgroupId> {
+        Some(CgroupId(fstat(self.open.as_ref()?).ok()?.st_ino))
+    }
+
+    /// A file of it, to be read.
+    pub(super) fn file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(File::from(match &self.open {
+            Some(open) => openat(open, name, flags, Mode::empty())?,
+            None => openat(CWD, self.path.join(name), flags, Mode::empty())?,
+        }))
+    }
+
+    /// What its file is called in messages.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// A cgroup's directories: that of the watched hierarchy, and those of v1's other controllers.
+#[derive(Debug)]
+pub(super) struct Cgroup {
+    path: String,
+    watched: Directory,
+    others: Vec<(Controller, Directory)>,
+}
+
+impl Cgroup {
+    /// A cgroup whose directories are found by their paths.
+    pub(super) fn at(root: &Path, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            watched: Directory::at(directory(root, path)),
+            others: Vec::new(),
+        }
+    }
+
+    pub(super) fn watched(&self) -> &Directory {
+        &self.watched
+    }
+
+    /// Its directory in the tree of a v1 controller. `None`: it is not in that tree.
+    pub(super) fn of(&mut self, controller: Controller, host: &Hierarchies) -> Option<&Directory> {
+        let place = match self.others.iter().position(|(of, _)| *of == controller) {
+            Some(place) => place,
+            None => {
+                let path = directory(host.controller_root(controller)?, &self.path);
+                let opened = match self.watched.open {
+                    // A runtime makes one after the other: what is not there yet is looked for again.
+                    Some(_) => Directory::open(path).ok()?,
+                    None => Directory::at(path),
+                };
+                self.others.push((controller, opened));
+                self.others.len() - 1
+            }
+        };
+        self.others.get(place).map(|(_, directory)| directory)
+    }
+}
+
+/// The cgroups whose directories are kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    cgroups: HashMap<CgroupId, Cgroup>,
+    most: usize,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            cgroups: HashMap::new(),
+            most: (descriptors::allowed() / 2 / EACH).min(MOST_KEPT),
+        }
+    }
+}
+
+impl Kept {
+    /// Takes a cgroup out, or finds it. `None`: it is gone, or another one has its path.
+    pub(super) fn take(&mut self, root: &Path, found: &Found) -> Option<Cgroup> {
+        if let Some(kept) = self.cgroups.remove(&found.id) {
+            return Some(kept);
+        }
+        let mut cgroup = Cgroup::at(root, &found.path);
+        if self.cgroups.len() < self.most {
+            match Directory::open(directory(root, &found.path)) {
+                Ok(opened) if opened.id() == Some(found.id) => cgroup.watched = opened,
+                Err(error) if !is_gone(&error) => {}
+                Ok(_) | Err(_) => return None,
+            }
+        }
+        Some(cgroup)
+    }
+
+    /// Keeps one for the next time, if it is open.
+    pub(super) fn keep(&mut self, id: CgroupId, cgroup: Cgroup) {
+        if cgroup.watched.open.is_some() {
+            self.cgroups.insert(id, cgroup);
+        }
+    }
+
+    /// Lets all others go.
+    pub(super) fn retain(&mut self, present: impl Iterator<Item = CgroupId>) {
+        let present: HashSet<CgroupId> = present.collect();
+        self.cgroups.retain(|id, _| present.contains(id));
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read as _;
+
+    use super::super::walk::survey;
+    use super::*;
+
+    fn number(directory: &Directory) -> io::Result<String> {
+        let mut text = String::new();
+        directory.file("pids.current")?.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    #[test]
+    fn what_is_kept_is_the_very_cgroup_and_not_its_path() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("c");
+        let make = |text: &str| {
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("pids.current"), text).unwrap();
+            let found = survey(root.path()).unwrap().found;
+            found.into_iter().find(|found| found.path == "/c").unwrap()
+        };
+        let first = make("1");
+        let mut kept = Kept::default();
+        let cgroup = kept.take(root.path(), &first).unwrap();
+        assert_eq!(number(cgroup.watched()).unwrap(), "1");
+        kept.keep(first.id, cgroup);
+        fs::rename(&path, root.path().join("old")).unwrap();
+        let second = make("2");
+        // Another cgroup has the path of the first, which is still there.
+        let cgroup = kept.take(root.path(), &first).unwrap();
+        assert_eq!(number(cgroup.watched()).unwrap(), "1");
+        kept.keep(first.id, cgroup);
+        let cgroup = kept.take(root.path(), &second).unwrap();
+        assert_eq!(number(cgroup.watched()).unwrap(), "2");
+        kept.retain([second.id].into_iter());
+        assert!(
+            kept.take(root.path(), &first).is_none(),
+            "by its path it is another one"
+        );
+    }
+
+    #[test]
+    fn beyond_the_bound_files_are_found_by_path() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+            fs::write(root.path().join(name).join("pids.current"), name).unwrap();
+        }
+        let found = survey(root.path()).unwrap().found;
+        let mut kept = Kept {
+            most: 1,
+            ..Kept::default()
+        };
+        for found in found.iter().filter(|found| found.path != "/") {
+            let cgroup = kept.take(root.path(), found).unwrap();
+            assert_eq!(number(cgroup.watched()).unwrap(), found.path[1..]);
+            kept.keep(found.id, cgroup);
+        }
+        assert_eq!(kept.cgroups.len(), 1);
+    }
+}
