@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use object::build::elf::{Builder, SectionData};
+use object::elf;
 
 use crate::cargo::{forget_outer_cargo, target_directory, workspace_root};
 use crate::exec::{self, step};
@@ -79,7 +81,9 @@ pub(crate) fn build(options: &Options) -> Result<PathBuf> {
         .join("release")
         .join(PACKAGE);
     let object = target.join("bpf").join(format!("blackbox-{arch}.o"));
-    let changed = publish(&built, &object, newest_source()?)?;
+    let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
+    let bytes = without_dwarf(&bytes).with_context(|| built.display().to_string())?;
+    let changed = publish(&bytes, &object, newest_source()?)?;
     let state = if changed { "written" } else { "unchanged" };
     eprintln!("build-ebpf: {} ({state})", object.display());
     Ok(object)
@@ -118,12 +122,31 @@ fn command(tools: &Tools, arch: &str, target: &Path) -> Command {
     command
 }
 
-/// Puts `built` at `object` in one step. Leaves an object alone that has the same bytes and is newer than `sources`.
-fn publish(built: &Path, object: &Path, sources: SystemTime) -> Result<bool> {
-    let bytes = fs::read(built).with_context(|| format!("reading {}", built.display()))?;
-    if !bytes.starts_with(b"\x7fELF") {
-        bail!("{} is not an ELF file", built.display());
+/// An object without what debuggers read: the linker has made BTF of it, and the rest is nine tenths of the bytes that every
+/// daemon would carry.
+///
+/// # Errors
+/// It is no ELF file.
+fn without_dwarf(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut object = Builder::read(bytes)?;
+    for section in object.sections.iter_mut() {
+        let name = section.name.as_slice();
+        let name = name.strip_prefix(b".rel").unwrap_or(name);
+        section.delete = name.starts_with(b".debug");
     }
+    // LLVM names sections and symbols from one table; whoever writes one here wants two.
+    let names = object.sections.add();
+    names.name = ".shstrtab".into();
+    names.sh_type = elf::SHT_STRTAB;
+    names.sh_addralign = 1;
+    names.data = SectionData::SectionString;
+    let mut stripped = Vec::new();
+    object.write(&mut stripped)?;
+    Ok(stripped)
+}
+
+/// Puts `bytes` at `object` in one step. Leaves an object alone that has the same bytes and is newer than `sources`.
+fn publish(bytes: &[u8], object: &Path, sources: SystemTime) -> Result<bool> {
     let modified = fs::metadata(object).and_then(|metadata| metadata.modified());
     let newer = modified.is_ok_and(|modified| modified >= sources);
     if newer && fs::read(object).is_ok_and(|old| old == bytes) {
@@ -137,7 +160,7 @@ fn publish(built: &Path, object: &Path, sources: SystemTime) -> Result<bool> {
         let file = tempfile::Builder::new()
             .permissions(readable)
             .tempfile_in(folder)?;
-        fs::write(file.path(), &bytes)?;
+        fs::write(file.path(), bytes)?;
         file.persist(object)?;
         Ok(())
     };
@@ -168,25 +191,19 @@ mod tests {
     #[test]
     fn an_object_is_written_once_and_again_when_its_sources_are_newer() {
         let folder = tempfile::tempdir().unwrap();
-        let built = folder.path().join("built");
         let object = folder.path().join("bpf/blackbox-x86_64.o");
         let past = SystemTime::UNIX_EPOCH;
         let future = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1 << 33);
 
-        fs::write(&built, b"\x7fELF one").unwrap();
-        assert!(publish(&built, &object, past).unwrap());
-        assert!(!publish(&built, &object, past).unwrap());
-        assert!(publish(&built, &object, future).unwrap());
-        fs::write(&built, b"\x7fELF two").unwrap();
-        assert!(publish(&built, &object, past).unwrap());
-        assert_eq!(fs::read(&object).unwrap(), b"\x7fELF two");
+        assert!(publish(b"one", &object, past).unwrap());
+        assert!(!publish(b"one", &object, past).unwrap());
+        assert!(publish(b"one", &object, future).unwrap());
+        assert!(publish(b"two", &object, past).unwrap());
+        assert_eq!(fs::read(&object).unwrap(), b"two");
     }
 
     #[test]
     fn what_is_no_object_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let built = folder.path().join("built");
-        fs::write(&built, b"BC").unwrap();
-        assert!(publish(&built, &folder.path().join("o"), SystemTime::UNIX_EPOCH).is_err());
+        assert!(without_dwarf(b"BC").is_err());
     }
 }
