@@ -7,7 +7,7 @@ use super::{ContainerInfo, OwnerInfo, PodInfo, Role};
 use crate::identity::{Names, Place};
 use crate::record::{
     CgroupId, ContainerEnded, Event, LaneName, Oom, PodFacts, PodIdentity, PodName, Record,
-    Reported, Submission, same_container,
+    Reported, Subject, Submission, same_container,
 };
 use crate::verdict::Scene;
 
@@ -146,6 +146,15 @@ impl Cast {
             pod_is_claimed: false,
             containers,
             whole_node: false,
+        }
+    }
+
+    /// Whether a bulk record about this subject can belong in this report: those about processes are calls, which
+    /// [`concerns`](Self::concerns) takes of the subject's cgroups alone.
+    pub(super) fn may_concern(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Process(process) => self.subjects.contains(&process.cgroup),
+            Subject::Node | Subject::Cgroup(_) | Subject::Pod => true,
         }
     }
 

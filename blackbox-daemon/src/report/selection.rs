@@ -1,6 +1,7 @@
 //! Which records of a slice are in a report: all that concern the incident, except its older failed calls beyond a bound.
 //!
-//! Reads the slice once a lane and notes the places of what it selects. Decoded it keeps only what decisions weigh of the
+//! Reads the slice once a lane and notes the places of what it selects; of other processes' calls, which are most of a busy
+//! node's minute, it reads whose they are and no more. Decoded it keeps only what decisions weigh of the
 //! bulk lane: samples of cgroups and their processes, the failed calls, and the newest calls of an armed container.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -44,7 +45,7 @@ impl Selection {
         let mut calls = VecDeque::with_capacity(MAX_CALLS);
         let mut call_places = VecDeque::with_capacity(MAX_CALLS);
         let mut records = case.slice.records(LaneName::Bulk);
-        while let Some((place, record)) = records.next_placed() {
+        while let Some((place, record)) = records.next_about(|subject| cast.may_concern(subject)) {
             if !cast.concerns(&record) {
                 continue;
             }

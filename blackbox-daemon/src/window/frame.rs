@@ -9,7 +9,7 @@
 
 use bytes::BytesMut;
 
-use crate::record::{BootTime, CgroupId, Class, Record, RecordId};
+use crate::record::{BootTime, CgroupId, Class, Record, RecordId, Subject};
 
 /// Most bytes a frame needs beside its record: a u32 varint (5) and an id (4).
 const HEADER_MAX: usize = 9;
@@ -33,6 +33,13 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
         Ok((record, [])) => Some(record),
         Ok(_) | Err(_) => None,
     }
+}
+
+/// Who the record is about that [`encode`] made these bytes of; the rest of it is not looked at. `None`: it is no record.
+pub(super) fn subject(bytes: &[u8]) -> Option<Subject> {
+    // The beginning of [`Record`]: postcard writes fields one after the other, with nothing between.
+    let read = postcard::take_from_bytes::<(BootTime, Subject)>(bytes);
+    read.ok().map(|((_, subject), _)| subject)
 }
 
 /// A record on its way into a segment.
@@ -118,7 +125,7 @@ fn put_varint(buffer: &mut BytesMut, mut value: u32) {
 mod tests {
     use super::*;
     use crate::record::{
-        CgroupSample, Event, Gap, Health, LossCause, NodeLoad, SourceName, SourceState, Subject,
+        CgroupSample, Event, Gap, Health, LossCause, NodeLoad, SourceName, SourceState,
     };
 
     fn node(at: u64, event: Event) -> Record {
@@ -158,6 +165,7 @@ mod tests {
         ] {
             let mut scratch = vec![1, 2, 3];
             assert!(encode(&record, &mut scratch));
+            assert_eq!(subject(&scratch), Some(record.subject));
             assert_eq!(decode(&scratch), Some(record));
             scratch.push(0);
             assert_eq!(decode(&scratch), None, "a byte too many");

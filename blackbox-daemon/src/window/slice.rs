@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::iter::Zip;
 use std::ops::RangeFrom;
 
-use super::frame::{Frames, decode};
+use super::frame::{self, Frames, decode};
 use super::segment::{ByClass, Sealed};
-use crate::record::{BootTime, CgroupId, LaneName, Record, RecordId};
+use crate::record::{BootTime, CgroupId, LaneName, Record, RecordId, Subject};
 
 /// The records from `start` to `end`, both included, as the window held them at one moment.
 #[derive(Clone, Debug)]
@@ -143,6 +143,17 @@ impl Records<'_> {
 
     /// The next record, and where it lies.
     pub fn next_placed(&mut self) -> Option<(Place, Record)> {
+        self.next_unless(|_| false)
+    }
+
+    /// The next record about someone `wanted`, and where it lies. Of others nothing but their subjects is decoded, so it is not
+    /// counted if the rest would not.
+    pub fn next_about(&mut self, wanted: impl Fn(&Subject) -> bool) -> Option<(Place, Record)> {
+        self.next_unless(|bytes| frame::subject(bytes).is_some_and(|subject| !wanted(&subject)))
+    }
+
+    /// Skips what `is_left_out`, by its bytes.
+    fn next_unless(&mut self, is_left_out: impl Fn(&[u8]) -> bool) -> Option<(Place, Record)> {
         loop {
             let Some(reading) = &mut self.current else {
                 let (number, segment) = self.segments.next()?;
@@ -162,6 +173,9 @@ impl Records<'_> {
                 continue;
             };
             reading.left = reading.left.saturating_sub(1);
+            if is_left_out(bytes) {
+                continue;
+            }
             match decode(bytes) {
                 Some(record) if record.at < self.slice.start || record.at > self.slice.end => {}
                 Some(record) => {
@@ -249,6 +263,35 @@ mod tests {
             }
             assert_eq!(count, 3);
         }
+    }
+
+    #[test]
+    fn of_those_who_are_not_wanted_only_the_subject_is_read() {
+        let mut slice = three();
+        let own = Record {
+            at: BootTime(2),
+            subject: Subject::Cgroup(CgroupId(7)),
+            event: Event::CgroupRemoved {
+                path: "/own".to_owned(),
+            },
+        };
+        let mut window = Window::new(Config::default());
+        window.append(&own, own.at);
+        slice
+            .decisive
+            .extend(window.slice(BootTime(0), BootTime(9)).decisive);
+        let wanted = |subject: &Subject| subject.cgroup() == Some(CgroupId(7));
+        let mut records = slice.records(LaneName::Decisive);
+        let (place, record) = records.next_about(wanted).unwrap();
+        assert_eq!(record, own);
+        assert_eq!(slice.record(place), Some(own));
+        assert_eq!(records.next_about(wanted), None);
+        // The last byte of the first frame, within its event.
+        let frame = three().decisive[0].bytes().len() / 3;
+        let slice = damaged(|bytes| bytes[frame - 1] = 0xff);
+        let mut records = slice.records(LaneName::Decisive);
+        assert_eq!(records.next_about(wanted), None);
+        assert_eq!((records.malformed(), slice.malformed()), (0, 1));
     }
 
     #[test]
