@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -21,17 +22,24 @@ pub(crate) struct Look {
 
 impl Look {
     pub(crate) fn at(at: Duration, pid: u32) -> Result<Self> {
-        let of = |folder: &str| -> Result<usize> {
+        let of = |folder: &str| -> Result<Vec<PathBuf>> {
             let path = format!("/proc/{pid}/{folder}");
-            Ok(fs::read_dir(&path).with_context(|| path.clone())?.count())
+            let entries = fs::read_dir(&path).with_context(|| path.clone())?;
+            Ok(entries.flatten().map(|entry| entry.path()).collect())
+        };
+        // The directory of a cgroup that is there is kept open, and there are as many as there are; of one that is gone it is a
+        // descriptor like others.
+        let is_cgroup = |descriptor: &PathBuf| {
+            let target = fs::read_link(descriptor);
+            target.is_ok_and(|target| target.starts_with("/sys/fs/cgroup") && target.is_dir())
         };
         let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
         let pages: u64 = statm.split(' ').nth(1).context("no size")?.parse()?;
         Ok(Self {
             at,
             resident: pages * rustix::param::page_size() as u64,
-            descriptors: of("fd")?,
-            threads: of("task")?,
+            descriptors: of("fd")?.iter().filter(|one| !is_cgroup(one)).count(),
+            threads: of("task")?.len(),
         })
     }
 }
