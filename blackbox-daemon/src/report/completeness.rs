@@ -69,6 +69,12 @@ pub(super) fn calls_are_whole(
     };
     let lost = lost || decisive.iter().any(began);
     let from = case.incident.first.at.minus(CALLS_REACH);
+    // It is well again: until then calls were not recorded.
+    let recovered = |(_, record): &(RecordId, Record)| match &record.event {
+        Event::Source(state) => state.source == SourceName::Ebpf && record.at > from,
+        _ => false,
+    };
+    let lost = lost || decisive.iter().any(recovered);
     let reaches_back = bulk_start(case, cast).is_none_or(|start| start <= from);
     let unread = unread.own_calls_lost + unread.calls_left_out + unread.bulk;
     let kernel = case.ledger.sources.get(&SourceName::Ebpf);

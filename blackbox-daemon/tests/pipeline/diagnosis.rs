@@ -1,14 +1,14 @@
 //! The table of diagnoses: failed calls and last words in, why it died out. What deceives is here, too.
 
 use blackbox_daemon::record::{
-    CallCounts, Event, FailedCall, Gap, LastCall, LossCause, Process, Record, Stream, Subject,
-    Words,
+    CallCounts, Event, FailedCall, Gap, Health, LastCall, LossCause, Process, Record, SourceName,
+    Stream, Subject, Words,
 };
 use serde_json::Value;
 
 use super::support::{
     OTHER, SI_TKILL, SI_USER, SIGABRT, SIGKILL, SIGTERM, about, cited, death_by, entries, killer,
-    list, main_exit, noted, process, report, sent, signal, victim,
+    list, main_exit, noted, process, report, sent, signal, source, victim,
 };
 
 /// When the victim ends, ms.
@@ -248,6 +248,18 @@ fn words_about_another_machine_are_not_believed_of_this_one() {
     // Where calls of its own were lost, or nobody knows whose, nothing can be denied.
     expect(&records, "BBX-DISK-FULL", "likely");
     expect(&lost(LossCause::FeedFull), "BBX-DISK-FULL", "likely");
+    // Nor where calls were not recorded until a moment ago.
+    let off_until = |ms| {
+        let off = Health::Degraded("failing calls are not recorded".to_owned());
+        vec![
+            source(1_000, SourceName::Ebpf, off),
+            source(ms, SourceName::Ebpf, Health::Ok),
+            says(END - 20, words),
+            exits(1),
+        ]
+    };
+    expect(&off_until(END - 9_000), "BBX-DISK-FULL", "likely");
+    expect(&off_until(END - 11_000), "BBX-UNKNOWN", "unknown");
 }
 
 #[test]

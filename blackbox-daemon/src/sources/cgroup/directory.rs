@@ -95,7 +95,10 @@ impl Cgroup {
                 let path = directory(host.controller_root(controller)?, &self.path);
                 let opened = match self.watched.open {
                     // A runtime makes one after the other: what is not there yet is looked for again.
-                    Some(_) => Directory::open(path).ok()?,
+                    Some(_) => match Directory::open(path.clone()) {
+                        Err(error) if is_gone(&error) => return None,
+                        opened => opened.unwrap_or_else(|_| Directory::at(path)),
+                    },
                     None => Directory::at(path),
                 };
                 self.others.push((controller, opened));
@@ -117,7 +120,8 @@ impl Default for Kept {
     fn default() -> Self {
         Self {
             cgroups: HashMap::new(),
-            most: (descriptors::allowed() / 2 / EACH).min(MOST_KEPT),
+            // A quarter: there are two samplers, and others want to open files too.
+            most: (descriptors::allowed() / 4 / EACH).min(MOST_KEPT),
         }
     }
 }
