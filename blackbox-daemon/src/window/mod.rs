@@ -163,17 +163,19 @@ impl Window {
         };
         // Samples and counts are few and tell the most: they always come in.
         let many = matches!(class, Class::FailedCall | Class::Call);
-        let sheds = many && lane.sheds(cgroup);
-        if sheds || !encode(record, &mut self.scratch) {
+        if many && lane.sheds(cgroup) {
             return Appended::Shed;
         }
+        let Some(encoded) = encode(record, &mut self.scratch) else {
+            return Appended::Shed;
+        };
         let id = RecordId(self.last_id + 1);
         let entry = Entry {
             id,
             at: record.at,
             class,
             cgroup,
-            encoded: &self.scratch,
+            encoded,
         };
         let kept = lane.append(entry, self.mark);
         if self.scratch.capacity() > SCRATCH_KEPT {
@@ -296,15 +298,15 @@ pub fn sealed(records: &[(RecordId, Record)]) -> Vec<Sealed> {
     let mut sealed = Vec::new();
     let mut scratch = Vec::new();
     for (id, record) in records {
-        if !encode(record, &mut scratch) {
+        let Some(encoded) = encode(record, &mut scratch) else {
             continue;
-        }
+        };
         let entry = Entry {
             id: *id,
             at: record.at,
             class: record.event.class(),
             cgroup: record.subject.cgroup(),
-            encoded: &scratch,
+            encoded,
         };
         if !open.has_room(&entry) {
             sealed.extend(open.seal().map(|held| held.sealed));
