@@ -248,10 +248,15 @@ pub fn ending(status: WaitStatus) -> String {
 /// Text a process chose, without control characters.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    match text.contains(char::is_control) {
+    match !is_plain(text) && text.contains(char::is_control) {
         true => Cow::Owned(text.replace(char::is_control, "\u{fffd}")),
         false => Cow::Borrowed(text),
     }
+}
+
+/// Whether it is nothing but what ASCII prints.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 #[cfg(test)]

