@@ -57,6 +57,26 @@ pub(crate) fn flood(duration: Duration) -> Result<u8> {
     Ok(0)
 }
 
+/// Makes `rate` calls a second that fail with EBADF for `duration`, evenly.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this program is the load, not the recorder"
+)]
+pub(crate) fn rain(duration: Duration, rate: u32) -> Result<u8> {
+    let start = Instant::now();
+    let mut made = 0_u32;
+    while start.elapsed() < duration {
+        let due = start.elapsed().as_secs_f64() * f64::from(rate);
+        while f64::from(made) < due {
+            failing_call()?;
+            made += 1;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    println!(r#"{{"failed_calls":{made},"errno":{}}}"#, libc::EBADF);
+    Ok(0)
+}
+
 /// Waits for a byte, calls getppid for `duration`, and prints the nanoseconds that each call took.
 #[expect(
     clippy::disallowed_methods,

@@ -43,6 +43,7 @@ const USAGE: &str = "usage: blackbox-victim MODE
   forks SECONDS       children that end at once, by every processor
   getppid MS          after a byte on standard input, call getppid for MS ms; print the ns that each took
   quiet ROUNDS        20 times a second three failing calls and a child in mode `short`
+  rain SECONDS RATE   so many failing calls (EBADF) a second, evenly
   flood SECONDS       failing calls (EBADF) and short-lived children";
 
 fn main() -> ExitCode {
@@ -94,6 +95,10 @@ fn run(arguments: &[&str]) -> Option<std::io::Result<u8>> {
         ["quiet", rounds] => load::quiet(rounds.parse().ok()?),
         ["crowd", count] => load::crowd(count.parse().ok()?),
         ["pause"] => load::pause(),
+        ["rain", seconds, rate] => {
+            let duration = Duration::from_secs(seconds.parse().ok()?);
+            load::rain(duration, rate.parse().ok()?)
+        }
         ["flood", seconds] => load::flood(Duration::from_secs(seconds.parse().ok()?)),
         _ => return None,
     })

@@ -112,7 +112,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for part in Part::ALL {
         if options.only.is_empty() || options.only.contains(&part) {
-            rows.extend(part.rows(rounds, &victim)?);
+            let measured = part.rows(rounds, &victim)?;
+            // At once: a later part may fail, and this one took minutes.
+            println!("{}", table::lines(&measured));
+            rows.extend(measured);
         }
     }
     let machine = machine(options.rounds)?;

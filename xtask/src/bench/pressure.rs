@@ -22,7 +22,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 const DEATHS: usize = 60;
 /// What is promised of a report, once it has settled.
 const REPORT: Duration = Duration::from_millis(250);
-/// Containers that flood, and failing calls a second that are recorded of each.
+/// Containers with failing calls, and how many a second are recorded of each.
 const FLOODS: usize = 5;
 const RATE: &str = "10000";
 /// How long a flood is watched, s.
@@ -70,15 +70,19 @@ impl Drop for Process {
 
 /// Measures all; the rows about pressure.
 pub(super) fn rows(rounds: usize, victim: &Path) -> Result<Vec<Row>> {
+    let rain = format!("{FLOODS} containers that fail {RATE} calls a second each");
+    let flood = format!("{FLOODS} that fail as many as they can, on every processor");
     Ok(vec![
-        reports(victim)?,
-        flood(rounds, victim)?,
+        reports(victim, &rain, &["rain", "600", RATE])?,
+        reports(victim, &flood, &["flood", "600"])?,
+        self::flood(rounds, victim)?,
         size()?,
         start(rounds)?,
     ])
 }
 
-fn reports(victim: &Path) -> Result<Row> {
+/// How long a report takes beside containers that run the victim with these `words`.
+fn reports(victim: &Path, beside: &str, words: &[&str]) -> Result<Row> {
     let recorder = Recorder::start(&[
         ("BLACKBOX_SETTLE_TIME", "500ms"),
         ("BLACKBOX_THROTTLE_INTERVAL", "0s"),
@@ -88,7 +92,7 @@ fn reports(victim: &Path) -> Result<Row> {
         ("BLACKBOX_CPU_BUDGET_PERCENT", "100"),
     ])?;
     let floods = (0..FLOODS)
-        .map(|number| Process::start(victim, &format!("flood-{number}"), &["flood", "600"]))
+        .map(|number| Process::start(victim, &format!("flood-{number}"), words))
         .collect::<Result<Vec<_>>>()?;
     thread::sleep(Duration::from_secs(3));
     let mut times = Figures::default();
@@ -108,7 +112,7 @@ fn reports(victim: &Path) -> Result<Row> {
     drop(floods);
     let (least, most) = times.spread();
     Ok(Row {
-        work: format!("death → report on disk after settling, {FLOODS} floods of {RATE} records/s"),
+        work: format!("death → report on disk after settling, beside {beside}"),
         ours: format!(
             "the slowest of {DEATHS}: {most:.0} ms (median {:.0}, least {least:.0})",
             times.median()

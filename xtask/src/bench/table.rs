@@ -79,14 +79,15 @@ impl Serialize for Row {
 
 /// The table as Markdown, with `head` above it.
 pub(super) fn markdown(head: &str, rows: &[Row]) -> String {
-    let mut text = format!(
-        "{head}\n\n| work | ours | peer | ratio | target | met |\n| --- | --- | --- | --- | --- | --- |\n"
-    );
-    for row in rows {
-        text.push_str(&row.line());
-        text.push('\n');
-    }
-    text
+    format!(
+        "{head}\n\n| work | ours | peer | ratio | target | met |\n| --- | --- | --- | --- | --- | --- |\n{}",
+        lines(rows)
+    )
+}
+
+/// Rows of the table, a line each.
+pub(super) fn lines(rows: &[Row]) -> String {
+    rows.iter().map(|row| row.line() + "\n").collect()
 }
 
 /// Puts `table` into the document at `path`, in place of the one before.
