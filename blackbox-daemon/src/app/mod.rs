@@ -134,7 +134,8 @@ impl App {
         if let Some(journal) = &journal {
             metrics.read_journal(journal.clone());
         }
-        let recording = Recording::start(&parts, intake, sources.hands.clone(), kept);
+        let recording = Recording::start(&parts, intake, sources.hands.clone(), kept)
+            .context("cannot start the recorder")?;
         metrics.read_recorder(recording.handle.clone());
         metrics.read_destinations(destinations.clone());
         metrics.read_durability(durability.clone());

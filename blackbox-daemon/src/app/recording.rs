@@ -1,5 +1,6 @@
 //! Starts recorder and reporter.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ impl Recording {
         intake: Intake,
         hands: Option<Hands>,
         kept: Kept,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let Parts {
             config,
             hierarchies,
@@ -109,7 +110,7 @@ impl Recording {
             None => recorder,
         };
         let (handle, told) = (recorder.handle(), Told::default());
-        tasks.spawn(recorder.run(stop.clone()));
+        spawn_recorder(&tasks, recorder, stop.clone())?;
         let destinations = Arc::new(destinations.clone());
         tasks.spawn(reporter::run(
             waiting,
@@ -124,13 +125,37 @@ impl Recording {
             },
         ));
         tasks.close();
-        Self {
+        Ok(Self {
             tasks,
             stop,
             handle,
             told,
-        }
+        })
     }
+}
+
+/// The recorder has a thread of its own: nothing that another task does keeps it waiting, and its many short turns wake nobody
+/// else. The tracker waits for it through a channel that it drops at its end.
+fn spawn_recorder(
+    tasks: &TaskTracker,
+    recorder: Recorder,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let (done, ended) = tokio::sync::oneshot::channel::<()>();
+    std::thread::Builder::new()
+        .name("recorder".to_owned())
+        .spawn(move || {
+            let _done = done;
+            runtime.block_on(recorder.run(stop));
+        })?;
+    tasks.spawn(async move {
+        // An error is the sender's end, which is what is waited for.
+        ended.await.unwrap_or_default();
+    });
+    Ok(())
 }
 
 /// The recorder's state: a new one, or that of the life before, as far as its journal tells; and the cases that life left.
