@@ -19,9 +19,9 @@ use crate::timing::wait_for;
 /// Containers, and processes in each.
 const NODES: [(usize, usize); 3] = [(30, 3), (100, 10), (250, 12)];
 /// How long each is watched, s: so many ticks.
-const TICKS: u32 = 10;
+const TICKS: u32 = 6;
 /// What happens at the start of each is not what a tick costs.
-const WARM: Duration = Duration::from_secs(4);
+const WARM: Duration = Duration::from_secs(3);
 const READY: Duration = Duration::from_secs(60);
 
 /// Containers with processes that sleep. Dropped, these end before their cgroups go.

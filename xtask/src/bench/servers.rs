@@ -23,7 +23,7 @@ use crate::timing::wait_for;
 const READY: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(3);
 /// How often a server is asked before somebody listens, and while he does, about a second each time.
-const ASKED: usize = 4;
+const ASKED: usize = 3;
 
 const ALL: [Contender; 6] = [
     Contender::Nobody,
