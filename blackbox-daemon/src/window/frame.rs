@@ -8,88 +8,22 @@
 //! over both lanes: as a varint it would grow with the other lane's records, and a flood there would cost room here.
 
 use bytes::BytesMut;
-use postcard::ser_flavors::Flavor;
 
 use crate::record::{BootTime, CgroupId, Class, Record, RecordId, Subject};
 
 /// Most bytes a frame needs beside its record: a u32 varint (5) and an id (4).
 const HEADER_MAX: usize = 9;
 
-/// Room for a record at first, bytes: nearly all have enough of it.
-const ROOM: usize = 1 << 10;
-
-/// Encodes a record into `scratch`, which grows as it must, and gives its bytes there. `None`: it cannot be encoded.
-pub(super) fn encode<'a>(record: &Record, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    if scratch.is_empty() {
-        scratch.resize(ROOM, 0);
-    }
-    let len = loop {
-        match postcard::serialize_with_flavor(record, Room::of(scratch)) {
-            Ok(len) => break len,
-            Err(postcard::Error::SerializeBufferFull) => scratch.resize(2 * scratch.len(), 0),
-            Err(_) => return None,
+/// Encodes a record into `scratch`, replacing what was there. `false`: it cannot be encoded.
+pub(super) fn encode(record: &Record, scratch: &mut Vec<u8>) -> bool {
+    let mut buffer = std::mem::take(scratch);
+    buffer.clear();
+    match postcard::to_extend(record, buffer) {
+        Ok(buffer) if u32::try_from(HEADER_MAX + buffer.len()).is_ok() => {
+            *scratch = buffer;
+            true
         }
-    };
-    u32::try_from(HEADER_MAX + len).ok()?;
-    scratch.get(..len)
-}
-
-/// Where postcard writes a record. postcard's own buffers grow by each number, or call `memcpy` for it, and numbers are nearly
-/// all of a record: with those an append takes twice the time.
-struct Room<'a> {
-    bytes: &'a mut [u8],
-    used: usize,
-}
-
-impl<'a> Room<'a> {
-    fn of(bytes: &'a mut [u8]) -> Self {
-        Self { bytes, used: 0 }
-    }
-}
-
-impl Flavor for Room<'_> {
-    type Output = usize;
-
-    #[inline(always)]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        let room = self.bytes.get_mut(self.used);
-        *room.ok_or(postcard::Error::SerializeBufferFull)? = byte;
-        self.used += 1;
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        let room = self.bytes.get_mut(self.used..self.used + data.len());
-        copy(room.ok_or(postcard::Error::SerializeBufferFull)?, data);
-        self.used += data.len();
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<usize> {
-        Ok(self.used)
-    }
-}
-
-/// Copies `from` to `to`, which is as long: up to 16 bytes as their first eight and their last eight, or four, two, one.
-#[inline(always)]
-fn copy(to: &mut [u8], from: &[u8]) {
-    match from.len() {
-        17.. => to.copy_from_slice(from),
-        8.. => ends::<8>(to, from),
-        4.. => ends::<4>(to, from),
-        2.. => ends::<2>(to, from),
-        _ => ends::<1>(to, from),
-    }
-}
-
-#[inline(always)]
-fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
-    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
-        *to = *from;
-    }
-    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
-        *to = *from;
+        Ok(_) | Err(_) => false,
     }
 }
 
@@ -132,9 +66,9 @@ impl Entry<'_> {
 
     /// Writes its frame into a segment that starts with `first_id`.
     pub(super) fn write(&self, buffer: &mut BytesMut, first_id: RecordId) {
+        put_varint(buffer, self.encoded.len() as u32);
         let delta = (self.id.0 - first_id.0) as u32;
-        let (header, len) = header(self.encoded.len() as u32, delta);
-        buffer.extend_from_slice(&header[..len]);
+        buffer.extend_from_slice(&delta.to_le_bytes());
         buffer.extend_from_slice(self.encoded);
     }
 }
@@ -173,19 +107,18 @@ impl<'a> Iterator for Frames<'a> {
     }
 }
 
-/// What stands before a record of `len` bytes, and how much of it is used. `len` as postcard writes unsigned integers: seven
-/// bits a byte, the lowest first (<https://postcard.jamesmunns.com/wire-format#varint-encoded-integers>).
-fn header(mut len: u32, delta: u32) -> ([u8; HEADER_MAX], usize) {
-    let (mut header, mut used) = ([0; HEADER_MAX], 0);
-    while len >= 0x80 {
-        header[used] = len as u8 | 0x80;
-        len >>= 7;
-        used += 1;
+/// Appends `value` as postcard writes unsigned integers: seven bits a byte, the lowest first
+/// (<https://postcard.jamesmunns.com/wire-format#varint-encoded-integers>).
+fn put_varint(buffer: &mut BytesMut, mut value: u32) {
+    let mut bytes = [0; 5];
+    let mut len = 0;
+    while value >= 0x80 {
+        bytes[len] = value as u8 | 0x80;
+        value >>= 7;
+        len += 1;
     }
-    header[used] = len as u8;
-    used += 1;
-    header[used..used + 4].copy_from_slice(&delta.to_le_bytes());
-    (header, used + 4)
+    bytes[len] = value as u8;
+    buffer.extend_from_slice(&bytes[..=len]);
 }
 
 #[cfg(test)]
@@ -201,29 +134,6 @@ mod tests {
             subject: Subject::Node,
             event,
         }
-    }
-
-    #[test]
-    fn copies_of_every_length_are_whole() {
-        let from: Vec<u8> = (1..=40).collect();
-        for len in 0..=from.len() {
-            let mut to = vec![0; len];
-            copy(&mut to, &from[..len]);
-            assert_eq!(to, from[..len]);
-            let mut room = vec![0; len];
-            let mut room = Room::of(&mut room);
-            room.try_extend(&from[..len]).unwrap();
-            assert!(room.try_push(1).is_err() && room.try_extend(&[1]).is_err());
-        }
-    }
-
-    #[test]
-    fn a_long_record_gets_the_room_it_needs() {
-        let path = "x".repeat(100_000);
-        let record = node(1, Event::CgroupCreated { path });
-        let mut scratch = Vec::new();
-        let encoded = encode(&record, &mut scratch).unwrap();
-        assert_eq!(decode(encoded), Some(record));
     }
 
     #[test]
@@ -254,11 +164,11 @@ mod tests {
             node(2, Event::Cgroup(Box::<CgroupSample>::default())),
         ] {
             let mut scratch = vec![1, 2, 3];
-            let mut encoded = encode(&record, &mut scratch).unwrap().to_vec();
-            assert_eq!(subject(&encoded), Some(record.subject));
-            assert_eq!(decode(&encoded), Some(record));
-            encoded.push(0);
-            assert_eq!(decode(&encoded), None, "a byte too many");
+            assert!(encode(&record, &mut scratch));
+            assert_eq!(subject(&scratch), Some(record.subject));
+            assert_eq!(decode(&scratch), Some(record));
+            scratch.push(0);
+            assert_eq!(decode(&scratch), None, "a byte too many");
         }
     }
 }

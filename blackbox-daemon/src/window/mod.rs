@@ -163,19 +163,17 @@ impl Window {
         };
         // Samples and counts are few and tell the most: they always come in.
         let many = matches!(class, Class::FailedCall | Class::Call);
-        if many && lane.sheds(cgroup) {
+        let sheds = many && lane.sheds(cgroup);
+        if sheds || !encode(record, &mut self.scratch) {
             return Appended::Shed;
         }
-        let Some(encoded) = encode(record, &mut self.scratch) else {
-            return Appended::Shed;
-        };
         let id = RecordId(self.last_id + 1);
         let entry = Entry {
             id,
             at: record.at,
             class,
             cgroup,
-            encoded,
+            encoded: &self.scratch,
         };
         let kept = lane.append(entry, self.mark);
         if self.scratch.capacity() > SCRATCH_KEPT {
@@ -298,15 +296,15 @@ pub fn sealed(records: &[(RecordId, Record)]) -> Vec<Sealed> {
     let mut sealed = Vec::new();
     let mut scratch = Vec::new();
     for (id, record) in records {
-        let Some(encoded) = encode(record, &mut scratch) else {
+        if !encode(record, &mut scratch) {
             continue;
-        };
+        }
         let entry = Entry {
             id: *id,
             at: record.at,
             class: record.event.class(),
             cgroup: record.subject.cgroup(),
-            encoded,
+            encoded: &scratch,
         };
         if !open.has_room(&entry) {
             sealed.extend(open.seal().map(|held| held.sealed));
