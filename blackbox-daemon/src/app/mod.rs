@@ -8,6 +8,7 @@ mod former;
 mod recording;
 mod serve;
 mod sources;
+mod thread;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::former::{Kept, boot_text, keeper, wall_now};
+use super::thread;
 use crate::clock::{self, WallOffset};
 use crate::config::{Config, Kubernetes};
 use crate::destinations::Destinations;
@@ -135,7 +136,7 @@ impl Recording {
 }
 
 /// The recorder has a thread of its own: nothing that another task does keeps it waiting, and its many short turns wake nobody
-/// else. The tracker waits for it through a channel that it drops at its end.
+/// else.
 fn spawn_recorder(
     tasks: &TaskTracker,
     recorder: Recorder,
@@ -144,18 +145,9 @@ fn spawn_recorder(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()?;
-    let (done, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::Builder::new()
-        .name("recorder".to_owned())
-        .spawn(move || {
-            let _done = done;
-            runtime.block_on(recorder.run(stop));
-        })?;
-    tasks.spawn(async move {
-        // An error is the sender's end, which is what is waited for.
-        ended.await.unwrap_or_default();
-    });
-    Ok(())
+    thread::spawn(tasks, "recorder", move || {
+        runtime.block_on(recorder.run(stop));
+    })
 }
 
 /// The recorder's state: a new one, or that of the life before, as far as its journal tells; and the cases that life left.

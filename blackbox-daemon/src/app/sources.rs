@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::thread;
 use crate::clock;
 use crate::config::{Config, Kubernetes};
 use crate::metrics::Metrics;
@@ -174,31 +175,22 @@ fn kube(config: &Config, node: &NodeInfo) -> kube::Config {
     }
 }
 
-/// The ring reader has a thread of its own; the tracker waits for it through a channel it drops at its end.
+/// The ring reader has a thread of its own.
 fn spawn_reader(
     tasks: &TaskTracker,
     reader: Reader,
     stop: CancellationToken,
     feed: &Feed,
 ) -> std::io::Result<()> {
-    let (done, ended) = tokio::sync::oneshot::channel::<()>();
     let feed = feed.clone();
-    std::thread::Builder::new()
-        .name("rings".to_owned())
-        .spawn(move || {
-            // Its end is told: else reports would go on to say that the kernel is heard.
-            let ran = catch_unwind(AssertUnwindSafe(|| reader.run(&stop)));
-            if ran.is_err() {
-                let why =
-                    "its reader panicked (see the log): nothing of the kernel is recorded any more";
-                let health = Health::Failed(why.to_owned());
-                announce(SourceName::Ebpf, clock::boot_now(), health, &feed);
-            }
-            drop(done);
-        })?;
-    tasks.spawn(async move {
-        // An error is the sender's end, which is what is waited for.
-        ended.await.unwrap_or_default();
-    });
-    Ok(())
+    thread::spawn(tasks, "rings", move || {
+        // Its end is told: else reports would go on to say that the kernel is heard.
+        let ran = catch_unwind(AssertUnwindSafe(|| reader.run(&stop)));
+        if ran.is_err() {
+            let why =
+                "its reader panicked (see the log): nothing of the kernel is recorded any more";
+            let health = Health::Failed(why.to_owned());
+            announce(SourceName::Ebpf, clock::boot_now(), health, &feed);
+        }
+    })
 }

@@ -36,7 +36,7 @@ impl fmt::Display for Cell<'_> {
 }
 
 /// Writes `text` with the characters that `is_special` replaced, and whatever is between them in one piece. A report has
-/// tens of thousands of lines, of which hardly one has any: plain ASCII is known by its bytes, in a quarter of the time.
+/// tens of thousands of lines, of which hardly one has any: plain ASCII is known by its bytes alone.
 fn with_replaced(
     f: &mut fmt::Formatter<'_>,
     text: &str,
