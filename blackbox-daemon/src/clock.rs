@@ -75,7 +75,8 @@ fn nanos(clock: ClockId) -> i64 {
         .saturating_add(time.tv_nsec)
 }
 
-/// How long to wait until the next multiple of `period` after `now`, so that samples keep their rhythm.
+/// How long to wait until the next multiple of `period` after `now`. Whatever looks once a second does so with this: samples
+/// keep their rhythm, and an idle processor is woken once for all who look.
 #[must_use]
 pub fn until_next(now: BootTime, period: Duration) -> Duration {
     let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);

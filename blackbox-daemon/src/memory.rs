@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::allocator;
+use crate::clock;
 use crate::record::Class;
 
 /// How often it looks.
@@ -144,13 +145,11 @@ impl Memory {
 
     /// Looks each second until `stop`, and gives back what lies free.
     pub async fn watch(self, proc_root: PathBuf, stop: CancellationToken) {
-        let mut turn = tokio::time::interval(EVERY);
-        turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut given, mut since) = (0, 0);
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = turn.tick() => {}
+            let turn = tokio::time::sleep(clock::until_next(clock::boot_now(), EVERY));
+            if stop.run_until_cancelled(turn).await.is_none() {
+                return;
             }
             since += 1;
             let Some(mut resident) = resident(&proc_root) else {

@@ -1,7 +1,6 @@
 //! Starts the sources and stops them. One that cannot start says so by name.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::sync_channel;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -22,9 +21,6 @@ use crate::sources::ebpf::{Reader, hooks_health};
 use crate::sources::kube::{self, Counts};
 use crate::sources::procfs::ProcfsSampler;
 use crate::sources::{Feed, announce, sample_each};
-
-/// Orders that may wait for the ring reader.
-const ORDERS: usize = 256;
 
 /// The running sources.
 pub(super) struct Sources {
@@ -117,14 +113,18 @@ impl Starter<'_> {
         let (proc_root, feed) = (&self.config.proc_root, self.feed);
         let (kills, looker) = Looker::new(found.clone(), proc_root.clone(), feed.clone());
         self.tasks.spawn(looker.run(self.stop.clone()));
-        let (orders, taken) = sync_channel(ORDERS);
         let (armed, listed) = watch::channel(Armed::default());
         let closely = CgroupSampler::new(found.clone(), proc_root.clone());
         let pace = (self.config.interval, feed.clone());
         self.tasks
             .spawn(sample_armed(closely, listed, pace, self.stop.clone()));
-        let reader = Reader::new(programs, feed.clone(), (kills, taken))?;
+        let (reader, orders) = Reader::new(programs, feed.clone(), kills)?;
         spawn_reader(&self.tasks, reader, self.stop.clone(), feed)?;
+        let (stop, waker) = (self.stop.clone(), orders.clone());
+        self.tasks.spawn(async move {
+            stop.cancelled().await;
+            waker.wake();
+        });
         Ok(Hands { orders, armed })
     }
 

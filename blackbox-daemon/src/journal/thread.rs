@@ -365,7 +365,7 @@ fn section<'a>(piece: &&'a Piece) -> Section<'a> {
 impl Pace {
     /// For solid-state disks.
     pub const SSD: Self = Self {
-        // Each turn of the recorder, which is each 50 ms: as many would be missed by a hair.
+        // Each turn of the recorder, which is each 50 ms while something comes: as many would be missed by a hair.
         write: Duration::from_millis(40),
         sync: Some(Duration::from_secs(1)),
         checkpoint: Duration::from_secs(30),

@@ -48,6 +48,11 @@ impl Backlog {
         case
     }
 
+    /// Whether none is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+    }
+
     /// All that are left: the recorder stops.
     pub(super) fn rest(&mut self) -> impl Iterator<Item = Case> + '_ {
         self.cases.drain(..)

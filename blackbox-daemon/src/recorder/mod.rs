@@ -1,8 +1,9 @@
 //! The recorder: the one task that owns the window. Records in, closed cases out.
 //!
 //! [`Core`] is the whole state and is pure (`now` is an argument); [`Recorder::run`] is the loop around it: take
-//! batches, decisive ones first, and look every 50 ms for what has settled. It never waits for a report: a
-//! case goes to a bounded queue, and one that does not fit is counted. Others know it by its [`Status`].
+//! batches, decisive ones first, and look for what has settled: 50 ms after something came, and as often while an
+//! incident is open. It never waits for a report: a case goes to a bounded queue, and one that does not fit is counted.
+//! Others know it by its [`Status`].
 
 mod backlog;
 mod checkpoint;
@@ -11,15 +12,14 @@ mod keeping;
 mod resume;
 pub mod status;
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::status::{Desk, Handle, Request, Status};
-use crate::arming::Order;
 use crate::clock::{self, WallOffset};
 use crate::incident;
 use crate::memory::Memory;
@@ -27,13 +27,16 @@ use crate::record::{BootTime, Event, Record};
 use crate::report::case::Case;
 use crate::sources::Intake;
 use crate::sources::cgroup::closely::Armed;
+use crate::sources::ebpf::orders::Orders;
 pub use backlog::Backlog;
 pub use core::{Config, Core};
 pub use keeping::Keeper;
 pub use resume::Former;
 
-/// How often the recorder looks for what has settled.
+/// How soon the recorder looks for what has settled, and has what is new written, after something came; …
 const TURN: Duration = Duration::from_millis(50);
+/// … and how soon when nothing does: a look that finds nothing wakes a processor all the same.
+const IDLE_TURN: Duration = Duration::from_millis(250);
 /// How often it publishes its status.
 const STATUS: Duration = Duration::from_secs(1);
 /// Cases that may wait for the reporter: as many as can be closed at once.
@@ -61,7 +64,7 @@ pub struct Recorder {
 #[derive(Clone, Debug)]
 pub struct Hands {
     /// Where orders for the kernel source go.
-    pub orders: SyncSender<Order>,
+    pub orders: Orders,
     /// Where it is told which are armed.
     pub armed: watch::Sender<Armed>,
 }
@@ -130,17 +133,28 @@ impl Recorder {
     /// Records until `stop`, then takes what the sources left in the queues, and closes every incident.
     /// Cancel `stop` after the sources have ended.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut turn = tokio::time::interval(TURN);
-        turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut turn = pin!(tokio::time::sleep(TURN));
+        let mut idle = false;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = turn.tick() => self.turn(false),
+                () = &mut turn => {
+                    self.turn(false);
+                    idle = !self.is_waiting();
+                    turn.set(tokio::time::sleep(if idle { IDLE_TURN } else { TURN }));
+                    continue;
+                }
                 Some(batch) = self.intake.decisive.recv() => self.decisive(&batch),
                 // Before bulk: in a flood its queue is never empty. They are few; the API limits them.
-                Some(request) = self.desk.requests.recv() => self.answer(request),
+                Some(request) = self.desk.requests.recv() => {
+                    self.answer(request);
+                    continue;
+                }
                 Some(batch) = self.intake.bulk.recv() => self.bulk(&batch),
+            }
+            if std::mem::take(&mut idle) {
+                turn.set(tokio::time::sleep(TURN));
             }
         }
         while let Ok(batch) = self.intake.decisive.try_recv() {
@@ -152,6 +166,11 @@ impl Recorder {
         if let Some(keeper) = &mut self.keeper {
             keeper.finish(&mut self.core, now, wall);
         }
+    }
+
+    /// Whether something comes of time alone: an incident settles, or a case of a former life is next.
+    fn is_waiting(&self) -> bool {
+        self.core.incidents.open() > 0 || !self.backlog.is_empty()
     }
 
     fn decisive(&mut self, batch: &[Record]) {
@@ -215,8 +234,7 @@ impl Recorder {
         let orders = self.core.orders(now);
         let Some(hands) = &self.hands else { return };
         for order in orders {
-            // Few, and the reader looks for them ten times a second.
-            if let Err(error) = hands.orders.try_send(order) {
+            if let Err(error) = hands.orders.give(order) {
                 tracing::warn!(%error, "an order to keep every call of a container was not taken");
             }
         }

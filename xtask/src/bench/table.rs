@@ -28,9 +28,18 @@ impl Target {
 
     fn words(self) -> String {
         match self {
-            Self::AtMost(most) => format!("≤ {most:.2}"),
+            Self::AtMost(most) => format!("≤ {}", figure(most)),
             Self::AtLeast(least) => format!("≥ {least:.3}"),
         }
+    }
+}
+
+/// A ratio in two digits after the point, or in as many as it takes to say that it is not nothing.
+fn figure(ratio: f64) -> String {
+    match ratio.abs() {
+        0.01.. => format!("{ratio:.2}"),
+        0.001.. => format!("{ratio:.3}"),
+        _ => format!("{ratio:.6}"),
     }
 }
 
@@ -52,11 +61,11 @@ impl Row {
 
     fn line(&self) -> String {
         format!(
-            "| {} | {} | {} | {:.2} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             self.work,
             self.ours,
             self.peer,
-            self.ratio,
+            figure(self.ratio),
             self.target.words(),
             if self.met() { "yes" } else { "**no**" }
         )
@@ -128,6 +137,12 @@ mod tests {
         assert_eq!(replace(&once, &table).unwrap(), once);
         assert!(once.starts_with("a\n") && once.ends_with("\nb\n") && !once.contains("old"));
         assert_eq!(replace("nothing", &table), None);
+    }
+
+    #[test]
+    fn a_small_ratio_is_not_nothing() {
+        let said = [1.2345, 0.016, 0.001, 0.000_016].map(figure);
+        assert_eq!(said, ["1.23", "0.02", "0.001", "0.000016"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinError;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{interval, timeout};
 
 use super::backoff::Backoff;
 use super::keeper::{Keeper, Outcome};
@@ -82,7 +82,6 @@ impl Desk {
     /// Writes until the inbox is closed and empty, and then tries what waits once more.
     pub(in crate::destinations) async fn work(mut self, mut inbox: Inbox) {
         let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let state = Arc::clone(&inbox.state);
         loop {
             let closing = inbox.closing.clone();
@@ -90,7 +89,10 @@ impl Desk {
             // First of all the look: a flood of reports must not hide that the disk is broken.
             tokio::select! {
                 biased;
-                _ = looks.tick() => self.look(&state).await,
+                _ = looks.tick() => {
+                    self.look(&state).await;
+                    looks.reset_after(clock::until_next(clock::boot_now(), LOOK));
+                }
                 next = inbox.next(), if !full => match next {
                     Some((document, room)) => self.take(document, room, &state).await,
                     None => break,

@@ -16,6 +16,8 @@ use std::time::Duration;
 use syscalls::Sysno;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
+
 /// Numbers above are counted with the last.
 const NUMBERS: usize = 512;
 static COUNTS: [AtomicU64; NUMBERS] = [const { AtomicU64::new(0) }; NUMBERS];
@@ -110,7 +112,7 @@ pub async fn watch(stop: CancellationToken) -> Told {
     let mut told = Told::default();
     loop {
         told.tell();
-        let pause = tokio::time::sleep(PERIOD);
+        let pause = tokio::time::sleep(clock::until_next(clock::boot_now(), PERIOD));
         if stop.run_until_cancelled(pause).await.is_none() {
             return told;
         }

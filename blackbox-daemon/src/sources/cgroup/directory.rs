@@ -5,12 +5,13 @@
 //! a container has some twenty. Bounded: beyond [`MOST_KEPT`], and when there is no descriptor left, files are found by path.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use rustix::io::{read, retry_on_intr};
 
 use super::hierarchy::{Controller, Hierarchies};
 use super::walk::{Found, directory};
@@ -19,8 +20,16 @@ use crate::record::CgroupId;
 
 /// Most cgroups whose directories are kept; less where this process may have few files.
 const MOST_KEPT: usize = 4096;
+/// What is read at once, bytes: as much as such a file says in one piece.
+const PIECE: usize = 4096;
+/// What is shorter is the file's end. The kernel fills a page with records for as long as they fit (fs/seq_file.c), and no
+/// record of such a file is half a page long, unless it is the only one.
+const WHOLE: usize = PIECE / 2;
 /// A v1 cgroup has so many directories at most: one for each controller.
 const EACH: usize = 5;
+
+/// What was missing so often will not come: a cgroup need not be in every tree.
+const MOST_MISSED: u32 = 10 * EACH as u32;
 
 /// A directory.
 #[derive(Debug)]
@@ -50,13 +59,20 @@ impl Directory {
         Some(CgroupId(fstat(self.open.as_ref()?).ok()?.st_ino))
     }
 
-    /// A file of it, to be read.
-    pub(super) fn file(&self, name: &str) -> io::Result<File> {
+    /// Appends what a file of it says.
+    pub(super) fn read(&self, name: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        Ok(File::from(match &self.open {
+        let file = match &self.open {
             Some(open) => openat(open, name, flags, Mode::empty())?,
             None => openat(CWD, self.path.join(name), flags, Mode::empty())?,
-        }))
+        };
+        loop {
+            buffer.reserve(PIECE);
+            let count = retry_on_intr(|| read(&file, spare_capacity(buffer)))?;
+            if count < WHOLE {
+                return Ok(());
+            }
+        }
     }
 
     /// What its file is called in messages.
@@ -71,6 +87,8 @@ pub(super) struct Cgroup {
     path: String,
     watched: Directory,
     others: Vec<(Controller, Directory)>,
+    /// How often one of these was not there.
+    missed: u32,
 }
 
 impl Cgroup {
@@ -80,6 +98,7 @@ impl Cgroup {
             path: path.to_owned(),
             watched: Directory::at(directory(root, path)),
             others: Vec::new(),
+            missed: 0,
         }
     }
 
@@ -91,12 +110,16 @@ impl Cgroup {
     pub(super) fn of(&mut self, controller: Controller, host: &Hierarchies) -> Option<&Directory> {
         let place = match self.others.iter().position(|(of, _)| *of == controller) {
             Some(place) => place,
+            None if self.missed >= MOST_MISSED => return None,
             None => {
                 let path = directory(host.controller_root(controller)?, &self.path);
                 let opened = match self.watched.open {
                     // A runtime makes one after the other: what is not there yet is looked for again.
                     Some(_) => match Directory::open(path.clone()) {
-                        Err(error) if is_gone(&error) => return None,
+                        Err(error) if is_gone(&error) => {
+                            self.missed += 1;
+                            return None;
+                        }
                         opened => opened.unwrap_or_else(|_| Directory::at(path)),
                     },
                     None => Directory::at(path),
@@ -167,15 +190,15 @@ fn is_gone(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::Read as _;
 
+    use super::super::hierarchy::tests::proc_with;
     use super::super::walk::survey;
     use super::*;
 
     fn number(directory: &Directory) -> io::Result<String> {
-        let mut text = String::new();
-        directory.file("pids.current")?.read_to_string(&mut text)?;
-        Ok(text)
+        let mut text = Vec::new();
+        directory.read("pids.current", &mut text)?;
+        Ok(String::from_utf8(text).unwrap())
     }
 
     #[test]
@@ -206,6 +229,56 @@ mod tests {
             kept.take(root.path(), &first).is_none(),
             "by its path it is another one"
         );
+    }
+
+    #[test]
+    fn files_are_read_whole_whatever_their_length() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::open(root.path().to_owned()).unwrap();
+        for length in [0, 1, WHOLE, PIECE - 1, PIECE, PIECE + 1, 10 * PIECE + WHOLE] {
+            let text = "x".repeat(length);
+            fs::write(root.path().join("memory.stat"), &text).unwrap();
+            let mut read = b"before".to_vec();
+            directory.read("memory.stat", &mut read).unwrap();
+            assert_eq!(read.len(), "before".len() + length);
+        }
+        // One whose records come page by page: the kernel's own, and longer than a page.
+        let mut read = Vec::new();
+        let maps = Directory::open("/proc/self".into()).unwrap();
+        maps.read("smaps", &mut read).unwrap();
+        let (read, known) = (read.len(), fs::read("/proc/self/smaps").unwrap().len());
+        assert!(
+            read > 4 * PIECE && read.abs_diff(known) < PIECE,
+            "{read} and {known}"
+        );
+    }
+
+    #[test]
+    fn what_is_in_no_other_tree_is_not_looked_for_forever() {
+        let root = tempfile::tempdir().unwrap();
+        let mounts = ["memory", "pids"].map(|name| {
+            fs::create_dir_all(root.path().join(name)).unwrap();
+            format!(
+                "33 31 0:30 / {}/{name} rw - cgroup cgroup rw,{name}\n",
+                root.path().display()
+            )
+        });
+        let proc = proc_with(&mounts.concat(), "4:memory:/\n");
+        let host = Hierarchies::discover(proc.path()).unwrap();
+        fs::create_dir(root.path().join("memory/c")).unwrap();
+        let found = survey(host.watched_root()).unwrap().found;
+        let mut kept = Kept::default();
+        let mut cgroup = kept.take(host.watched_root(), &found[1]).unwrap();
+        let mut looks = 0;
+        while cgroup.missed < MOST_MISSED {
+            assert!(cgroup.of(Controller::Pids, &host).is_none());
+            looks += 1;
+        }
+        assert_eq!(looks, MOST_MISSED);
+        fs::create_dir(root.path().join("pids/c")).unwrap();
+        assert!(cgroup.of(Controller::Pids, &host).is_none());
+        cgroup.missed -= 1;
+        assert!(cgroup.of(Controller::Pids, &host).is_some());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! been removed. Anything else that goes wrong is remembered with its path.
 
 use std::fmt::Display;
-use std::io::{self, Read as _};
+use std::io;
 
 use rustix::io::Errno;
 
@@ -87,8 +87,7 @@ fn load<'a>(
     name: &str,
 ) -> Option<&'a str> {
     buffer.clear();
-    let mut read = || directory.file(name)?.read_to_end(buffer);
-    match read() {
+    match directory.read(name, buffer) {
         Err(error) if is_absent(&error) => None,
         read => {
             failure.keep(read, directory, name)?;

@@ -3,10 +3,10 @@
 //! A cgroup is a directory and its id the directory's inode number. The walk is bounded and says when a bound
 //! left something out; cgroups that come or go meanwhile may or may not be in it.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, open, stat, statat};
 
 use crate::record::CgroupId;
 
@@ -39,25 +39,30 @@ pub struct Survey {
 pub(super) fn survey(root: &Path) -> io::Result<Survey> {
     let mut found = Vec::new();
     let mut cut = false;
-    let mut waiting = vec![("/".to_owned(), 0)];
-    while let Some((path, depth)) = waiting.pop() {
+    let mut waiting = vec![("/".to_owned(), 0, Seen::of(&stat(root)?))];
+    while let Some((path, depth, seen)) = waiting.pop() {
         if found.len() == MAX_CGROUPS {
             cut = true;
             break;
         }
-        let (id, children) = match look(&directory(root, &path)) {
-            Ok(seen) => seen,
+        let children = match seen.childless {
+            true => Ok(Vec::new()),
+            false => children(&directory(root, &path)),
+        };
+        let children = match children {
+            Ok(children) => children,
             Err(error) if depth == 0 => return Err(error),
             Err(_) => continue,
         };
         let leaf = children.is_empty();
         if depth < MAX_DEPTH {
             let parent = path.trim_end_matches('/');
-            let paths = children.iter().map(|name| format!("{parent}/{name}"));
-            waiting.extend(paths.map(|path| (path, depth + 1)));
+            let child = |(name, seen)| (format!("{parent}/{name}"), depth + 1, seen);
+            waiting.extend(children.into_iter().map(child));
         } else {
             cut |= !leaf;
         }
+        let id = seen.id;
         found.push(Found { id, path, leaf });
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -69,26 +74,53 @@ pub(super) fn directory(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-/// The id of the cgroup in `directory` and the names of its children.
-fn look(directory: &Path) -> io::Result<(CgroupId, Vec<String>)> {
-    let metadata = fs::metadata(directory)?;
-    let id = CgroupId(metadata.ino());
-    // kernfs keeps the link count at 2 + subdirectories (fs/kernfs/inode.c, `kernfs_refresh_inode`): most
-    // cgroups are leaves with some 60 files each, whose names need not be read to know that.
-    if metadata.is_dir() && metadata.nlink() == 2 {
-        return Ok((id, Vec::new()));
+/// What its directory says of a cgroup.
+struct Seen {
+    id: CgroupId,
+    /// It has no child; one of which this is not known may have none either.
+    childless: bool,
+}
+
+impl Seen {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            id: CgroupId(stat.st_ino),
+            // kernfs keeps the link count at 2 + subdirectories (fs/kernfs/inode.c, `kernfs_refresh_inode`): most
+            // cgroups are leaves with some 60 files each, whose names need not be read to know that.
+            childless: stat.st_nlink == 2,
+        }
     }
-    let children = fs::read_dir(directory)?
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .take(MAX_CGROUPS)
-        .collect();
-    Ok((id, children))
+}
+
+/// The children of the cgroup in `directory`, by name. Each is looked up in its parent, so that no path is walked for it.
+fn children(directory: &Path) -> io::Result<Vec<(String, Seen)>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut entries = Dir::new(open(directory, flags, Mode::empty())?)?;
+    let mut found = Vec::new();
+    while let Some(entry) = entries.read() {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_child =
+            entry.file_type() == FileType::Directory && !matches!(name.to_bytes(), b"." | b"..");
+        if !is_child {
+            continue;
+        }
+        // An error: it was removed meanwhile.
+        if let Ok(stat) = statat(entries.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) {
+            found.push((name.to_string_lossy().into_owned(), Seen::of(&stat)));
+        }
+        if found.len() == MAX_CGROUPS {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ pub mod decode;
 pub mod governor;
 pub mod load;
 pub mod offsets;
+pub mod orders;
 mod pins;
 mod ring;
 mod sequences;
@@ -21,7 +22,7 @@ mod wakes;
 mod wire;
 mod words;
 
-use std::sync::mpsc::Receiver;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::counts::Counts;
 use self::load::Programs;
 use self::offsets::Hook;
+use self::orders::{Orders, Taken, orders};
 use self::ring::Ring;
 use self::sequences::Sequences;
 use self::tail::Tails;
@@ -37,7 +39,6 @@ use self::words::Heard;
 use super::cgroup::killed::Kills;
 use super::feed::BATCH;
 use super::{Feed, announce};
-use crate::arming::Order;
 use crate::clock;
 use crate::record::{
     BootTime, Class, Event, Health, LaneName, LossCause, Record, SourceName, Subject,
@@ -60,22 +61,19 @@ pub struct Reader {
     counts: Counts,
     wakes: Wakes,
     page: u64,
-    orders: Receiver<Order>,
+    orders: Taken,
     kills: Kills,
 }
 
 impl Reader {
-    /// A reader of these programs' rings, which tells `kills` of OOM kills and takes orders to arm containers.
+    /// A reader of these programs' rings, which tells `kills` of OOM kills; and where it takes orders to arm containers.
     ///
     /// # Errors
     /// When the kernel has no descriptor left to wait with.
-    pub fn new(
-        programs: Programs,
-        feed: Feed,
-        (kills, orders): (Kills, Receiver<Order>),
-    ) -> std::io::Result<Self> {
-        Ok(Self {
-            wakes: Wakes::new(&programs.crit, &programs.bulk)?,
+    pub fn new(programs: Programs, feed: Feed, kills: Kills) -> std::io::Result<(Self, Orders)> {
+        let (given, orders) = orders()?;
+        let reader = Self {
+            wakes: Wakes::new(&programs.crit, [programs.bulk.as_fd(), orders.as_fd()])?,
             page: rustix::param::page_size() as u64,
             sequences: Sequences::new(programs.taken_over),
             counts: Counts::after(&programs),
@@ -83,12 +81,13 @@ impl Reader {
             feed,
             orders,
             kills,
-        })
+        };
+        Ok((reader, given))
     }
 
     /// The thread's body.
     pub fn run(mut self, stop: &CancellationToken) {
-        let mut counted = BootTime(0);
+        let mut count_at = BootTime(0);
         loop {
             let stopping = stop.is_cancelled();
             self.follow_orders();
@@ -97,13 +96,13 @@ impl Reader {
                 logger.flush();
             }
             let now = clock::boot_now();
-            if stopping || now.since(counted) >= COUNTS_EVERY {
+            if stopping || now >= count_at {
                 self.count(now);
-                counted = now;
+                count_at = now.plus(clock::until_next(now, COUNTS_EVERY));
             }
             match drained {
                 _ if stopping => return,
-                Drained::All => self.wakes.wait(),
+                Drained::All => self.wakes.wait(count_at.since(now)),
                 Drained::More => {}
                 Drained::Blocked => std::thread::sleep(BLOCKED_PAUSE),
             }
@@ -115,7 +114,7 @@ impl Reader {
         let tails = &mut self.programs.tails;
         let told: Vec<Record> = self
             .orders
-            .try_iter()
+            .each()
             .filter_map(|order| tails.follow(order, clock::boot_now()))
             .collect();
         self.feed.offer(LaneName::Decisive, told);
