@@ -26,6 +26,7 @@ use super::ring::Ring;
 use super::spending::Spending;
 use super::switch::{self, Begun, CALLS, Switch, TAIL, chain};
 use super::tail::{Maps, Tails};
+use super::verify::{Verified, verify};
 use super::wire::Plain;
 use super::words::Heard;
 use crate::clock;
@@ -183,9 +184,18 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     switch::forget_exit(&mut after_call)?;
     // Before the first program runs, for one that knows no daemon is silent.
     present(&mut daemon, before.told, taken_over)?;
+    let wanted = wanted(&hooks, limits, taken_over);
+    let verified = match &kernel {
+        Ok(kernel) => verify(&mut ebpf, kernel, &wanted),
+        Err(error) => {
+            let failed = |(name, _)| (name, Err(chain(error)));
+            wanted.into_iter().map(failed).collect()
+        }
+    };
+    drop(kernel);
     let mut attaching = Attaching {
         ebpf: &mut ebpf,
-        kernel: kernel.as_ref().map_err(|error| chain(error)),
+        verified: &verified,
         pins: pins.as_ref(),
         taken_over,
         links: Vec::new(),
@@ -195,7 +205,7 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     let call_nanos = switch::call_nanos();
     for hook in &mut hooks {
         if let Ok(program) = hook.program {
-            let attached = attaching.attach(program, hook.tracepoint);
+            let attached = attaching.attach(program);
             hook.program = attached.map(|()| program);
         }
     }
@@ -219,15 +229,16 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         arguments.set(call, argument, 0)?;
     }
     let hook = hooks.iter().find(|hook| hook.tracepoint == "sys_exit");
-    let unable = match (limits.tails, &kernel) {
-        (0, _) => Some("BLACKBOX_TAIL_CONTAINERS is 0".to_owned()),
+    let unable = match limits.tails {
+        0 => Some("BLACKBOX_TAIL_CONTAINERS is 0".to_owned()),
         _ if hook.is_none_or(|hook| hook.program.is_err()) => {
             Some("there is no program on sys_exit, which keeps every call".to_owned())
         }
-        (_, Ok(kernel)) => load_tail(&mut ebpf, kernel).err(),
-        (_, Err(error)) => Some(chain(error)),
+        _ => TAIL.iter().find_map(|(name, _)| {
+            let why = outcome(&verified, name).err()?;
+            Some(format!("{name} cannot be loaded: {why}"))
+        }),
     };
-    drop(kernel);
     let logger = EbpfLogger::init(&mut ebpf)
         .inspect_err(|error| tracing::warn!(%error, "no diagnostics from the kernel programs"))
         .ok();
@@ -317,7 +328,7 @@ fn present(
 /// What it takes to attach the programs of hooks.
 struct Attaching<'a> {
     ebpf: &'a mut Ebpf,
-    kernel: Result<&'a aya::Btf, String>,
+    verified: &'a Verified,
     pins: Option<&'a Pins>,
     taken_over: bool,
     links: Vec<PinnedLink>,
@@ -328,17 +339,15 @@ struct Attaching<'a> {
 
 impl Attaching<'_> {
     /// Attaches a program, or finds the one that is.
-    fn attach(&mut self, name: &'static str, tracepoint: &str) -> Result<(), String> {
+    fn attach(&mut self, name: &'static str) -> Result<(), String> {
         if let Some(pins) = self.pins.filter(|_| self.taken_over) {
             let (found, link) = pins.find(name)?;
             self.links.push(link);
             self.keep(name, found.fd());
             return Ok(());
         }
-        let kernel = self.kernel.clone()?;
+        outcome(self.verified, name)?;
         let program = switch::program(self.ebpf, name)?;
-        let load = |error| chain(&error);
-        program.load(tracepoint, kernel).map_err(load)?;
         let descriptor = program.fd().map(|fd| fd.as_fd().try_clone_to_owned());
         match self.pins {
             Some(pins) => self.links.push(pins.pin(name, program)?),
@@ -364,14 +373,19 @@ impl Attaching<'_> {
     }
 }
 
-/// Loads the programs of the tail, to be attached when a container is armed.
-fn load_tail(ebpf: &mut Ebpf, kernel: &aya::Btf) -> Result<(), String> {
-    for (name, tracepoint) in TAIL {
-        switch::program(ebpf, name)?
-            .load(tracepoint, kernel)
-            .map_err(|error| format!("{name} cannot be loaded: {}", chain(&error)))?;
-    }
-    Ok(())
+/// The programs to be loaded, each with its tracepoint: those of the hooks, unless a former daemon's go on, and those of the
+/// tail, which are attached when a container is armed.
+fn wanted(hooks: &[Hook], limits: &Limits, taken_over: bool) -> Vec<(&'static str, &'static str)> {
+    let hooks = hooks.iter().filter(|_| !taken_over);
+    let hooks = hooks.filter_map(|hook| Some((*hook.program.as_ref().ok()?, hook.tracepoint)));
+    let tail = TAIL.into_iter().filter(|_| limits.tails > 0);
+    hooks.chain(tail).collect()
+}
+
+/// How the kernel took a program.
+fn outcome(verified: &Verified, name: &str) -> Result<(), String> {
+    let missing = || Err(format!("the kernel object has no program {name}"));
+    verified.get(name).cloned().unwrap_or_else(missing)
 }
 
 fn map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Error> {

@@ -18,6 +18,7 @@ mod sequences;
 pub mod spending;
 mod switch;
 mod tail;
+mod verify;
 mod wakes;
 mod wire;
 mod words;
