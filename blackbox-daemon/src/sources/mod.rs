@@ -9,6 +9,7 @@ pub mod feed;
 pub mod kube;
 pub mod procfs;
 pub mod sidecar;
+mod whole;
 
 use std::time::Duration;
 

@@ -9,22 +9,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::buffer::spare_capacity;
 use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
-use rustix::io::{read, retry_on_intr};
 
 use super::hierarchy::{Controller, Hierarchies};
 use super::walk::{Found, directory};
 use crate::descriptors;
 use crate::record::CgroupId;
+use crate::sources::whole;
 
 /// Most cgroups whose directories are kept; less where this process may have few files.
 const MOST_KEPT: usize = 4096;
-/// What is read at once, bytes: as much as such a file says in one piece.
-const PIECE: usize = 4096;
-/// What is shorter is the file's end. The kernel fills a page with records for as long as they fit (fs/seq_file.c), and no
-/// record of such a file is half a page long, unless it is the only one.
-const WHOLE: usize = PIECE / 2;
 /// A v1 cgroup has so many directories at most: one for each controller.
 const EACH: usize = 5;
 
@@ -66,13 +60,7 @@ impl Directory {
             Some(open) => openat(open, name, flags, Mode::empty())?,
             None => openat(CWD, self.path.join(name), flags, Mode::empty())?,
         };
-        loop {
-            buffer.reserve(PIECE);
-            let count = retry_on_intr(|| read(&file, spare_capacity(buffer)))?;
-            if count < WHOLE {
-                return Ok(());
-            }
-        }
+        whole::read(file, buffer)
     }
 
     /// What its file is called in messages.
@@ -228,28 +216,6 @@ mod tests {
         assert!(
             kept.take(root.path(), &first).is_none(),
             "by its path it is another one"
-        );
-    }
-
-    #[test]
-    fn files_are_read_whole_whatever_their_length() {
-        let root = tempfile::tempdir().unwrap();
-        let directory = Directory::open(root.path().to_owned()).unwrap();
-        for length in [0, 1, WHOLE, PIECE - 1, PIECE, PIECE + 1, 10 * PIECE + WHOLE] {
-            let text = "x".repeat(length);
-            fs::write(root.path().join("memory.stat"), &text).unwrap();
-            let mut read = b"before".to_vec();
-            directory.read("memory.stat", &mut read).unwrap();
-            assert_eq!(read.len(), "before".len() + length);
-        }
-        // One whose records come page by page: the kernel's own, and longer than a page.
-        let mut read = Vec::new();
-        let maps = Directory::open("/proc/self".into()).unwrap();
-        maps.read("smaps", &mut read).unwrap();
-        let (read, known) = (read.len(), fs::read("/proc/self/smaps").unwrap().len());
-        assert!(
-            read > 4 * PIECE && read.abs_diff(known) < PIECE,
-            "{read} and {known}"
         );
     }
 

@@ -6,13 +6,13 @@
 
 mod cpu;
 mod disks;
+mod files;
 pub(crate) mod pressure;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ::procfs::net::InterfaceDeviceStatus;
-use ::procfs::{FromRead, LoadAverage, Meminfo, ProcError, ProcResult};
+use ::procfs::{LoadAverage, Meminfo, ProcError};
 
 use super::Sampler;
 use crate::record::{
@@ -20,20 +20,12 @@ use crate::record::{
     SourceName, Subject,
 };
 use cpu::CpuMeter;
-
-/// Why one file gave nothing.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("{}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{}: not in the form expected: {why}", path.display())]
-    Parse { path: PathBuf, why: String },
-}
+use files::{Error, Files};
 
 /// Reads the node's files below one root, usually `/proc`.
 #[derive(Debug)]
 pub struct ProcfsSampler {
-    root: PathBuf,
+    files: Files,
     meter: CpuMeter,
     health: Health,
 }
@@ -43,27 +35,29 @@ impl ProcfsSampler {
     #[must_use]
     pub fn new(proc_root: PathBuf) -> Self {
         Self {
-            root: proc_root,
+            files: Files::below(proc_root),
             meter: CpuMeter::default(),
             health: Health::Ok,
         }
     }
 
     fn read_all(&mut self) -> Tick {
-        let root = &self.root;
+        let files = &mut self.files;
         let mut tick = Tick::default();
-        tick.add(cpu(root, &mut self.meter));
-        tick.add(memory(root));
-        tick.add(network(root));
-        tick.add(disks(root));
-        let open_files = tick.keep(open_files(root));
-        tick.add(load(root, open_files));
+        tick.add(cpu(files, &mut self.meter));
+        tick.add(memory(files));
+        tick.add(network(files));
+        tick.add(disks(files));
+        let open_files = tick.keep(open_files(files));
+        tick.add(load(files, open_files));
         let pressure = Pressure {
             // The kernel prints a `full` line for the node's CPU that is always zero
             // (Documentation/accounting/psi.rst): it says nothing, so it is not kept.
-            cpu: tick.stall(root, "cpu").map(pressure::without_full),
-            memory: tick.stall(root, "memory"),
-            io: tick.stall(root, "io"),
+            cpu: tick
+                .stall(files, "pressure/cpu")
+                .map(pressure::without_full),
+            memory: tick.stall(files, "pressure/memory"),
+            io: tick.stall(files, "pressure/io"),
         };
         if pressure != Pressure::default() {
             tick.events.push(Event::NodePressure(pressure));
@@ -117,50 +111,23 @@ impl Tick {
         }
     }
 
-    fn stall(&mut self, root: &Path, resource: &str) -> Option<crate::record::Stall> {
-        let path = root.join("pressure").join(resource);
-        let text = match read(&path) {
+    fn stall(&mut self, files: &mut Files, name: &'static str) -> Option<crate::record::Stall> {
+        match files.parse(name, pressure::parse) {
             // A kernel without PSI, or with `psi=0`: nothing is wrong, there is just nothing to say.
-            Err(Error::Read { source, .. }) if pressure::not_offered(&source) => return None,
-            read => self.keep(read)?,
-        };
-        self.keep(parsed(&path, pressure::parse(&text)))
+            Err(Error::Read { source, .. }) if pressure::not_offered(&source) => None,
+            read => self.keep(read),
+        }
     }
 }
 
-fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
+fn cpu(files: &mut Files, meter: &mut CpuMeter) -> Result<Event, Error> {
+    files
+        .parse("stat", |text| meter.advance(text))
+        .map(Event::NodeCpu)
 }
 
-fn parsed<T>(path: &Path, result: ProcResult<T>) -> Result<T, Error> {
-    result.map_err(|error| Error::Parse {
-        path: path.to_owned(),
-        why: match error {
-            // Its own text asks the user to report a bug in the parser, over two lines.
-            ProcError::InternalError(internal) => internal.msg,
-            other => other.to_string(),
-        },
-    })
-}
-
-/// Reads `name` below `root` with one of the procfs crate's parsers.
-fn read_as<T: FromRead>(root: &Path, name: &str) -> Result<T, Error> {
-    let path = root.join(name);
-    let text = read(&path)?;
-    parsed(&path, T::from_read(text.as_bytes()))
-}
-
-fn cpu(root: &Path, meter: &mut CpuMeter) -> Result<Event, Error> {
-    let path = root.join("stat");
-    let text = read(&path)?;
-    parsed(&path, meter.advance(&text)).map(Event::NodeCpu)
-}
-
-fn memory(root: &Path) -> Result<Event, Error> {
-    let info: Meminfo = read_as(root, "meminfo")?;
+fn memory(files: &mut Files) -> Result<Event, Error> {
+    let info: Meminfo = files.parse_as("meminfo")?;
     Ok(Event::NodeMemory(NodeMemory {
         total: info.mem_total,
         free: info.mem_free,
@@ -174,9 +141,11 @@ fn memory(root: &Path) -> Result<Event, Error> {
 
 /// The interfaces of the first process's network namespace, which is the node's: `net` is the reader's own, and that is
 /// a pod's in a pod. Where the first process is hidden, the reader's.
-fn network(root: &Path) -> Result<Event, Error> {
-    let InterfaceDeviceStatus(devices) =
-        read_as(root, "1/net/dev").or_else(|_| read_as(root, "net/dev"))?;
+fn network(files: &mut Files) -> Result<Event, Error> {
+    let InterfaceDeviceStatus(devices) = match files.parse_as("1/net/dev") {
+        Err(_) => files.parse_as("net/dev")?,
+        Ok(of_the_first) => of_the_first,
+    };
     let mut interfaces: Vec<_> = devices
         .into_values()
         .filter(|device| device.name != "lo")
@@ -195,20 +164,22 @@ fn network(root: &Path) -> Result<Event, Error> {
     Ok(Event::NodeNetwork(NodeNetwork { interfaces }))
 }
 
-fn disks(root: &Path) -> Result<Event, Error> {
-    read_as(root, "diskstats").map(|stats| Event::NodeDisks(disks::whole_disks(stats)))
+fn disks(files: &mut Files) -> Result<Event, Error> {
+    files
+        .parse_as("diskstats")
+        .map(|stats| Event::NodeDisks(disks::whole_disks(stats)))
 }
 
 /// Open file handles: the first number of `sys/fs/file-nr` (Documentation/admin-guide/sysctl/fs.rst).
-fn open_files(root: &Path) -> Result<u64, Error> {
-    let path = root.join("sys/fs/file-nr");
-    let text = read(&path)?;
-    let first = text.split_whitespace().next().unwrap_or_default();
-    parsed(&path, first.parse().map_err(ProcError::from))
+fn open_files(files: &mut Files) -> Result<u64, Error> {
+    files.parse("sys/fs/file-nr", |text| {
+        let first = text.split_whitespace().next().unwrap_or_default();
+        first.parse().map_err(ProcError::from)
+    })
 }
 
-fn load(root: &Path, open_files: Option<u64>) -> Result<Event, Error> {
-    let load: LoadAverage = read_as(root, "loadavg")?;
+fn load(files: &mut Files, open_files: Option<u64>) -> Result<Event, Error> {
+    let load: LoadAverage = files.parse_as("loadavg")?;
     Ok(Event::NodeLoad(NodeLoad {
         one: load.one,
         five: load.five,
@@ -265,7 +236,9 @@ mod tests {
     #[test]
     fn interfaces_are_sorted_and_lo_is_left_out() {
         let root = root_with(&[("net/dev", NET)]);
-        let Ok(Event::NodeNetwork(NodeNetwork { interfaces })) = network(root.path()) else {
+        let Ok(Event::NodeNetwork(NodeNetwork { interfaces })) =
+            network(&mut Files::below(root.path().to_owned()))
+        else {
             panic!("no network record");
         };
         let names: Vec<_> = interfaces.iter().map(|one| one.name.as_str()).collect();
@@ -278,7 +251,9 @@ mod tests {
     fn interfaces_are_the_nodes_not_those_of_the_daemons_pod() {
         let node = NET.replace("eth", "ens");
         let root = root_with(&[("net/dev", NET), ("1/net/dev", &node)]);
-        let Ok(Event::NodeNetwork(NodeNetwork { interfaces })) = network(root.path()) else {
+        let Ok(Event::NodeNetwork(NodeNetwork { interfaces })) =
+            network(&mut Files::below(root.path().to_owned()))
+        else {
             panic!("no network record");
         };
         assert_eq!(interfaces[0].name, "ens0");
