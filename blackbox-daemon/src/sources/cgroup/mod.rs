@@ -80,8 +80,7 @@ impl CgroupSampler {
             Mode::Unified => {
                 v2::is_populated(files, cgroup.watched()).then(|| v2::read(files, cgroup.watched()))
             }
-            Mode::Memory => v1::is_populated(files, cgroup.watched())
-                .then(|| v1::read(files, &self.hierarchies, cgroup)),
+            Mode::Memory => v1::read(files, &self.hierarchies, cgroup),
         }
     }
 

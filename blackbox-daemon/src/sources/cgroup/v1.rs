@@ -12,25 +12,33 @@ use crate::record::{CgroupSample, CpuTimes, IoCounters, MemoryUse, Pids, Throttl
 /// (include/linux/page_counter.h, `PAGE_COUNTER_MAX`).
 const NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;
 
-/// Whether a process lives in the cgroup of this directory itself.
-pub(super) fn is_populated(files: &mut Files, directory: &Directory) -> bool {
-    files
-        .text(directory, "cgroup.procs")
-        .is_some_and(|text| !text.is_empty())
+/// Whether a process lives in the cgroup of this directory itself. Its anonymous memory is mapped by somebody, which spares
+/// the list of processes: the kernel makes and sorts one for each reader (kernel/cgroup/cgroup-v1.c, `pidlist_array_load`).
+fn is_populated(files: &mut Files, directory: &Directory, memory: Option<MemoryUse>) -> bool {
+    memory.is_some_and(|memory| memory.anon > Some(0))
+        || files
+            .text(directory, "cgroup.procs")
+            .is_some_and(|text| !text.is_empty())
 }
 
-/// Reads everything there is about the cgroup.
-pub(super) fn read(files: &mut Files, host: &Hierarchies, cgroup: &mut Cgroup) -> CgroupSample {
+/// Reads everything there is about the cgroup. `None`: nobody lives there.
+pub(super) fn read(
+    files: &mut Files,
+    host: &Hierarchies,
+    cgroup: &mut Cgroup,
+) -> Option<CgroupSample> {
+    let memory = memory_use(files, cgroup.watched());
+    if !is_populated(files, cgroup.watched(), memory) {
+        return None;
+    }
     let usage = cgroup.of(Controller::Cpuacct, host);
     let usage = usage.and_then(|cpuacct| files.number(cpuacct, "cpuacct.usage"));
     let cpu = cgroup.of(Controller::Cpu, host);
     let throttling = cpu.and_then(|cpu| throttling(files, cpu));
-    let memory = cgroup.of(Controller::Memory, host);
-    let memory = memory.and_then(|memory| memory_use(files, memory));
     let blkio = cgroup.of(Controller::Blkio, host);
     let io = blkio.and_then(|blkio| io(files, blkio));
     let pids = cgroup.of(Controller::Pids, host);
-    CgroupSample {
+    Some(CgroupSample {
         cpu: usage.map(|usage| CpuTimes {
             usage,
             percent: None,
@@ -46,7 +54,7 @@ pub(super) fn read(files: &mut Files, host: &Hierarchies, cgroup: &mut Cgroup) -
         }),
         pressure: None,
         inner: false,
-    }
+    })
 }
 
 fn throttling(files: &mut Files, cpu: &Directory) -> Option<Throttling> {
@@ -189,7 +197,7 @@ mod tests {
         );
         let host = host(root.path(), &["cpu,cpuacct", "memory", "pids", "blkio"]);
         let mut cgroup = Cgroup::at(host.watched_root(), "/a/c");
-        let sample = read(&mut Files::default(), &host, &mut cgroup);
+        let sample = read(&mut Files::default(), &host, &mut cgroup).unwrap();
         let expected = CgroupSample {
             cpu: Some(CpuTimes {
                 usage: 5000,
@@ -247,7 +255,9 @@ mod tests {
         let host = host(root.path(), &["memory", "cpuacct", "pids"]);
         let mut files = Files::default();
         let mut cgroup = Cgroup::at(host.watched_root(), "/a");
-        let sample = read(&mut files, &host, &mut cgroup);
+        assert_eq!(read(&mut files, &host, &mut cgroup), None);
+        write(root.path(), &[("memory/a/cgroup.procs", "7\n")]);
+        let sample = read(&mut files, &host, &mut cgroup).unwrap();
         let memory = MemoryUse {
             current: 1000,
             ..MemoryUse::default()
