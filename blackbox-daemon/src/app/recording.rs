@@ -111,7 +111,8 @@ impl Recording {
             None => recorder,
         };
         let (handle, told) = (recorder.handle(), Told::default());
-        spawn_recorder(&tasks, recorder, stop.clone())?;
+        let until = stop.clone();
+        thread::run(&tasks, "recorder", || recorder.run(until))?;
         let destinations = Arc::new(destinations.clone());
         tasks.spawn(reporter::run(
             waiting,
@@ -133,21 +134,6 @@ impl Recording {
             told,
         })
     }
-}
-
-/// The recorder has a thread of its own: nothing that another task does keeps it waiting, and its many short turns wake nobody
-/// else.
-fn spawn_recorder(
-    tasks: &TaskTracker,
-    recorder: Recorder,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
-    thread::spawn(tasks, "recorder", move || {
-        runtime.block_on(recorder.run(stop));
-    })
 }
 
 /// The recorder's state: a new one, or that of the life before, as far as its journal tells; and the cases that life left.

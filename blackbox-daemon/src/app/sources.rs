@@ -20,7 +20,7 @@ use crate::sources::ebpf::load::Programs;
 use crate::sources::ebpf::{Reader, hooks_health};
 use crate::sources::kube::{self, Counts};
 use crate::sources::procfs::ProcfsSampler;
-use crate::sources::{Feed, announce, sample_each};
+use crate::sources::{Feed, Sampler, announce, sample_each};
 
 /// The running sources.
 pub(super) struct Sources {
@@ -129,19 +129,22 @@ impl Starter<'_> {
     }
 
     fn samplers(&self, hierarchies: &Result<Hierarchies, String>) {
-        let (interval, proc_root) = (self.config.interval, &self.config.proc_root);
-        let (metrics, stop) = (self.metrics, &self.stop);
-        let procfs = metrics.timed(ProcfsSampler::new(proc_root.clone()));
-        let each = sample_each(procfs, interval, self.feed.clone(), stop.clone());
-        self.tasks.spawn(each);
+        let proc_root = &self.config.proc_root;
+        self.sampler(ProcfsSampler::new(proc_root.clone()));
         match hierarchies {
-            Ok(found) => {
-                let cgroups = CgroupSampler::new(found.clone(), proc_root.clone());
-                let cgroups = metrics.timed(cgroups);
-                let each = sample_each(cgroups, interval, self.feed.clone(), stop.clone());
-                self.tasks.spawn(each);
-            }
+            Ok(found) => self.sampler(CgroupSampler::new(found.clone(), proc_root.clone())),
             Err(error) => self.say(SourceName::Cgroup, Health::Failed(error.clone())),
+        }
+    }
+
+    /// A sampler has a thread of its own.
+    fn sampler<S: Sampler>(&self, sampler: S) {
+        let (sampler, interval) = (self.metrics.timed(sampler), self.config.interval);
+        let (feed, stop) = (self.feed.clone(), self.stop.clone());
+        let each = move || sample_each(sampler, interval, feed, stop);
+        if let Err(error) = thread::run(&self.tasks, S::NAME.name(), each) {
+            let why = format!("its thread could not be started: {error}");
+            self.say(S::NAME, Health::Failed(why));
         }
     }
 

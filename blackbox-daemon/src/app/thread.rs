@@ -1,5 +1,6 @@
-//! A thread of its own for what must not wait for others, in a tracker of tasks.
+//! A thread of its own for what must not wait for others, nor wake them, in a tracker of tasks.
 
+use std::future::Future;
 use std::io;
 
 use tokio_util::task::TaskTracker;
@@ -25,4 +26,19 @@ pub(super) fn spawn(
         ended.await.unwrap_or_default();
     });
     Ok(())
+}
+
+/// Runs on a thread called `name` what `future` makes there; it may wait for time and for queues, and for nothing else.
+///
+/// # Errors
+/// The thread cannot be started.
+pub(super) fn run<F: Future<Output = ()>>(
+    tasks: &TaskTracker,
+    name: &str,
+    future: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    spawn(tasks, name, move || runtime.block_on(future()))
 }

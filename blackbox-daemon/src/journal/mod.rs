@@ -1,7 +1,7 @@
 //! The journal: the window on disk, so that the recorder survives its own death, and the node's.
 //!
 //! ```text
-//!  recorder ── Flush: what is new, after 50 ms ─► queue ──► one thread ── pwrite ──► window.ring
+//!  recorder ── Flush: what is new, soon ────────► queue ──► one thread ── pwrite ──► window.ring
 //!  reporter ── Told: a report is out ──────────────┘           └ another: fdatasync each second, and when an incident opens
 //!
 //!  at start:   window.ring ──► scan ──► Recovered: frames, a checkpoint, what was told ──► recorder

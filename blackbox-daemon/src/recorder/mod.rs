@@ -1,8 +1,9 @@
 //! The recorder: the one task that owns the window. Records in, closed cases out.
 //!
 //! [`Core`] is the whole state and is pure (`now` is an argument); [`Recorder::run`] is the loop around it: take
-//! batches, decisive ones first, and look for what has settled: 50 ms after something came, and as often while an
-//! incident is open. It never waits for a report: a case goes to a bounded queue, and one that does not fit is counted.
+//! batches, decisive ones first, and look for what has settled: when something comes after a pause, and each 50 ms while more
+//! does or an incident is open. It never waits for a report: a case goes to a bounded queue, and one that does not fit is
+//! counted.
 //! Others know it by its [`Status`].
 
 mod backlog;
@@ -33,12 +34,12 @@ pub use core::{Config, Core};
 pub use keeping::Keeper;
 pub use resume::Former;
 
-/// How soon the recorder looks for what has settled, and has what is new written, after something came; …
+/// From one look for what has settled, and for what is new to be written, to the next, while there may be some; …
 const TURN: Duration = Duration::from_millis(50);
-/// … and how soon when nothing does: a look that finds nothing wakes a processor all the same.
-const IDLE_TURN: Duration = Duration::from_millis(250);
-/// How often it publishes its status.
-const STATUS: Duration = Duration::from_secs(1);
+/// … and while nothing comes: a look that finds nothing wakes a processor all the same.
+const IDLE_TURN: Duration = Duration::from_millis(500);
+/// How often it publishes its status: at the first turn of each second, which may come a little sooner than the one before.
+const STATUS: Duration = Duration::from_secs(1).saturating_sub(TURN);
 /// Cases that may wait for the reporter: as many as can be closed at once.
 pub const MAX_CASES: usize = incident::MAX_OPEN;
 
@@ -133,29 +134,43 @@ impl Recorder {
     /// Records until `stop`, then takes what the sources left in the queues, and closes every incident.
     /// Cancel `stop` after the sources have ended.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut turn = pin!(tokio::time::sleep(TURN));
-        let mut idle = false;
+        let mut next = pin!(tokio::time::sleep(TURN));
+        let (mut turned, mut idle) = (clock::boot_now(), false);
         loop {
-            tokio::select! {
+            let timed = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = &mut turn => {
-                    self.turn(false);
-                    idle = !self.is_waiting();
-                    turn.set(tokio::time::sleep(if idle { IDLE_TURN } else { TURN }));
-                    continue;
+                () = &mut next => true,
+                Some(batch) = self.intake.decisive.recv() => {
+                    self.decisive(&batch);
+                    false
                 }
-                Some(batch) = self.intake.decisive.recv() => self.decisive(&batch),
                 // Before bulk: in a flood its queue is never empty. They are few; the API limits them.
                 Some(request) = self.desk.requests.recv() => {
                     self.answer(request);
                     continue;
                 }
-                Some(batch) = self.intake.bulk.recv() => self.bulk(&batch),
-            }
-            if std::mem::take(&mut idle) {
-                turn.set(tokio::time::sleep(TURN));
-            }
+                Some(batch) = self.intake.bulk.recv() => {
+                    self.bulk(&batch);
+                    false
+                }
+            };
+            let left = TURN.saturating_sub(clock::boot_now().since(turned));
+            let wait = match (timed, idle) {
+                (false, false) => continue,
+                // The first in a while: by now what came is worth a turn, and no timer need wake for it.
+                (false, true) if !left.is_zero() => {
+                    idle = false;
+                    left
+                }
+                (true, _) | (false, true) => {
+                    self.turn(false);
+                    turned = clock::boot_now();
+                    idle = !self.is_waiting();
+                    if idle { IDLE_TURN } else { TURN }
+                }
+            };
+            next.set(tokio::time::sleep(wait));
         }
         while let Ok(batch) = self.intake.decisive.try_recv() {
             self.decisive(&batch);

@@ -11,6 +11,7 @@ pub mod procfs;
 pub mod sidecar;
 mod whole;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ pub trait Sampler: Send + 'static {
     fn health(&self) -> Health;
 }
 
-/// Asks `sampler` once per `period`, off the async threads, until `stop`.
+/// Asks `sampler` once per `period`, until `stop`. Its files keep the thread that runs this: it should have one of its own.
 pub async fn sample_each<S: Sampler>(
     mut sampler: S,
     period: Duration,
@@ -48,21 +49,14 @@ pub async fn sample_each<S: Sampler>(
         .await
         .is_some()
     {
-        let sampled = tokio::task::spawn_blocking(move || {
-            let at = clock::boot_now();
-            let records = sampler.sample(at);
-            (sampler, at, records)
-        })
-        .await;
-        let (back, at, records) = match sampled {
-            Ok(done) => done,
-            Err(error) => {
-                let health = Health::Failed(format!("its sampler ended: {error}"));
-                announce(S::NAME, clock::boot_now(), health, &feed);
-                return;
-            }
+        let at = clock::boot_now();
+        let sampled = catch_unwind(AssertUnwindSafe(|| sampler.sample(at)));
+        let Ok(records) = sampled else {
+            // What it was about to say is in the log.
+            let health = Health::Failed("its sampler panicked (see the log)".to_owned());
+            announce(S::NAME, clock::boot_now(), health, &feed);
+            return;
         };
-        sampler = back;
         feed.offer(LaneName::Bulk, records);
         let health = sampler.health();
         if reported.as_ref() != Some(&health) {
