@@ -103,6 +103,8 @@ fn measure(victim: &Path, contender: Contender) -> Result<f64> {
     }
     let mut caller = Caller::start(victim, &name, false)?;
     let _listening: Listening = contender.start(caller.child.id())?;
+    // What it takes to begin is not what listening takes; peers have had their time.
+    thread::sleep(SETTLE);
     caller.run()
 }
 
