@@ -158,11 +158,12 @@ impl Recorder {
             let left = TURN.saturating_sub(clock::boot_now().since(turned));
             let wait = match (timed, idle) {
                 (false, false) => continue,
-                // The first in a while: by now what came is worth a turn, and no timer need wake for it.
+                // Soon after a turn: what comes until the next is for it.
                 (false, true) if !left.is_zero() => {
                     idle = false;
                     left
                 }
+                // It is time; or the first in a while came, and no timer need wake once more for it.
                 (true, _) | (false, true) => {
                     self.turn(false);
                     turned = clock::boot_now();

@@ -1,6 +1,6 @@
 //! Orders to arm and disarm containers: from the recorder to the ring reader, which is woken for them.
 //!
-//! Bounded: an order that finds [`MOST`] others waiting is not taken, and who gave it is told.
+//! Bounded: an order that finds 256 others waiting is not taken, and who gave it is told.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
