@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::thread::{available_parallelism, scope};
+use std::thread::{Builder, available_parallelism, scope};
 
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf};
@@ -47,7 +47,9 @@ pub(super) fn verify(
     };
     scope(|threads| {
         for _ in 1..several {
-            threads.spawn(work);
+            if let Err(error) = Builder::new().spawn_scoped(threads, work) {
+                tracing::debug!(%error, "fewer programs are verified at once");
+            }
         }
         work();
     });
