@@ -245,6 +245,21 @@ pub fn ending(status: WaitStatus) -> String {
     }
 }
 
+/// An error with its causes on one line, each said once: most libraries leave the reason to the cause.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// Text a process chose, without control characters.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {

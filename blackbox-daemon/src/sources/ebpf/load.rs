@@ -24,7 +24,7 @@ use super::offsets::{self, Hook};
 use super::pins::{self, Pins};
 use super::ring::Ring;
 use super::spending::Spending;
-use super::switch::{self, Begun, CALLS, Switch, TAIL, chain};
+use super::switch::{self, Begun, CALLS, Switch, TAIL};
 use super::tail::{Maps, Tails};
 use super::verify::{Verified, verify};
 use super::wire::Plain;
@@ -32,6 +32,7 @@ use super::words::Heard;
 use crate::clock;
 use crate::privileges::{Kept, Vow};
 use crate::sources::cgroup::{Hierarchies, Mode};
+use crate::words::chain;
 
 /// The kernel object, built by `cargo xtask build-ebpf`; empty when the daemon was built without it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/blackbox.o"));

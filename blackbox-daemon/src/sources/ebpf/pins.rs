@@ -13,7 +13,7 @@ use aya::programs::BtfTracePoint;
 use aya::programs::links::{FdLink, PinnedLink};
 use rustix::fs::{FlockOperation, flock, statfs};
 
-use super::switch::chain;
+use crate::words::chain;
 
 /// The maps that the daemon reads, and those that pinned programs share with ones that are loaded anew.
 pub(super) const MAPS: [&str; 10] = [

@@ -15,6 +15,7 @@ use aya::programs::tp_btf::BtfTracePointLinkId;
 use crate::clock;
 use crate::privileges::seccomp::Role;
 use crate::privileges::{Kept, Vow};
+use crate::words::chain;
 
 /// The program of each call's begin, and the one that `sys_exit` goes on with.
 const ENTER: &str = "tail_enter";
@@ -261,15 +262,4 @@ pub(super) fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfT
         .ok_or_else(|| format!("the kernel object has no program {name}"))?
         .try_into()
         .map_err(|error: aya::programs::ProgramError| chain(&error))
-}
-
-/// An error with its sources, on one line: aya's own messages leave the reason to the source.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
 }

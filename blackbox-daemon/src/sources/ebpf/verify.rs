@@ -10,7 +10,7 @@ use std::thread::{Builder, available_parallelism, scope};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf};
 
-use super::switch::chain;
+use crate::words::chain;
 
 /// Most programs at once. What the verifier remembers of each is memory of this daemon's cgroup.
 const MOST: usize = 4;

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::counts::Counts;
 use crate::clock;
 use crate::record::BootTime;
+use crate::words::chain;
 
 /// Largest answer held at once, bytes: a page of a list.
 const MAX_ANSWER: usize = 64 << 20;
@@ -219,20 +220,6 @@ async fn from_file(path: PathBuf) -> Result<Config, String> {
         .map_err(|error| chain(&error))?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     config.map_err(|error| chain(&error))
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// An answer that arrives piece by piece, until its deadline.
