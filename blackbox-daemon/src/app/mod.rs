@@ -98,7 +98,8 @@ impl App {
     /// Records until SIGTERM or SIGINT; then closes every incident and writes its report.
     ///
     /// # Errors
-    /// When a destination cannot be used or the process cannot wait for signals.
+    /// When a destination cannot be used, the process cannot wait for signals, or the recorder panicked: a daemon that records
+    /// nothing must not look alive, and whoever starts it again loses little.
     pub async fn run(self) -> anyhow::Result<()> {
         let Self {
             config,
@@ -156,8 +157,15 @@ impl App {
                 .watch(config.proc_root.clone(), events.clone()),
         );
         let writing = events_on_pods(&parts, &recording, &sources, &events);
-        ends.wait().await;
-        tracing::info!("stopping: open incidents are closed and written");
+        let asked = tokio::select! {
+            () = ends.wait() => true,
+            // Both end before they are asked to only if the recorder panicked: the reporter then waits for nobody.
+            () = recording.tasks.wait() => false,
+        };
+        match asked {
+            true => tracing::info!("stopping: open incidents are closed and written"),
+            false => tracing::error!("stopping: the recorder panicked, and nothing is recorded"),
+        }
         let drained = tokio::time::timeout(DRAIN, async {
             // The ports first: what they still accept is still recorded.
             serving.stop().await;
@@ -172,13 +180,15 @@ impl App {
         writing.wait().await;
         // What could not be written is logged by the drain itself.
         destinations.drain(DESTINATIONS_DRAIN).await;
-        if let Some(journal) = journal {
+        // Whoever begins after a panic takes over from a daemon that died.
+        if let Some(journal) = journal.filter(|_| asked) {
             let end = move || journal.end((clock::boot_now(), WallOffset::now()), JOURNAL_END);
             if let Err(error) = tokio::task::spawn_blocking(end).await {
                 tracing::error!(%error, "the journal's end was not written");
             }
         }
         watching.await.unwrap_or_default().tell();
+        anyhow::ensure!(asked, "the recorder panicked (see the log)");
         Ok(())
     }
 }
