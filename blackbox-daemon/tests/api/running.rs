@@ -29,9 +29,17 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
+    /// As it came: `text` is of no use where it is compressed.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
+    /// What a browser shows of a body that was sent compressed.
+    pub(crate) fn unzipped(&self) -> String {
+        assert_eq!(self.header("content-encoding"), "gzip");
+        std::io::read_to_string(flate2::read::GzDecoder::new(&*self.body)).unwrap()
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
@@ -180,9 +188,12 @@ impl Running {
 
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.bytes().await.unwrap().to_vec();
     Answer {
-        status: response.status().as_u16(),
-        headers: response.headers().clone(),
-        text: response.text().await.unwrap(),
+        status,
+        headers,
+        text: String::from_utf8_lossy(&body).into_owned(),
+        body,
     }
 }

@@ -34,8 +34,8 @@ use crate::privileges::{Kept, Vow};
 use crate::sources::cgroup::{Hierarchies, Mode};
 use crate::words::chain;
 
-/// The kernel object, built by `cargo xtask build-ebpf`; empty when the daemon was built without it.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/blackbox.o"));
+/// The kernel object, built by `cargo xtask build-ebpf`, compressed; empty when the daemon was built without it.
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/blackbox.o.zst"));
 
 /// What `sys_exit` adds to a call on an ordinary machine, ns (`docs/performance.md`).
 const USUAL_CALL_COST: u64 = 25;
@@ -50,6 +50,8 @@ pub enum Error {
         "this daemon was built without its kernel programs; run `cargo xtask build-ebpf` and build again"
     )]
     NoObject,
+    #[error("the kernel object in this daemon cannot be read: {0}")]
+    Object(std::io::Error),
     #[error(transparent)]
     Btf(#[from] btf::Error),
     #[error("the kernel refused the maps: {0}; loading needs CAP_BPF and CAP_PERFMON (or root)")]
@@ -150,6 +152,7 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     if OBJECT.is_empty() {
         return Err(Error::NoObject);
     }
+    let object = zstd::decode_all(OBJECT).map_err(Error::Object)?;
     let btf = Btf::read(Path::new(BTF_PATH))?;
     let offsets = Plain(offsets::offsets(&btf));
     let mut hooks = offsets::hooks(&btf);
@@ -171,7 +174,8 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
         .map_max_entries("BULK", limits.bulk_ring)
         .map_max_entries("TAIL", limits.tails.max(1) * TAIL_LEN)
         .map_max_entries("TAIL_HEADS", limits.tails.max(1))
-        .load(OBJECT)?;
+        .load(&object)?;
+    drop(object);
     let kernel = aya::Btf::from_sys_fs();
     let mut daemon: Array<MapData, Plain<Daemon>> = Array::try_from(map(&mut ebpf, "DAEMON")?)?;
     let before = daemon.get(&0, 0)?.0;
