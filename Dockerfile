@@ -62,7 +62,7 @@ RUN case "${TARGETARCH:-$(dpkg --print-architecture)}" in amd64) cpu=x86_64 ;; a
     && target="$cpu-unknown-linux-gnu" \
     && CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
         CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-        RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=/home/build=." \
+        RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs --remap-path-prefix=/home/build=." \
         cargo build --locked --profile dist --package blackbox-daemon --bin blackbox-daemon --target "$target" \
     && cp "target/$target/dist/blackbox-daemon" /home/build/blackbox-daemon
 
