@@ -1,5 +1,8 @@
 //! What it costs to look at a node each second: the recorder, beside node_exporter scraped each second and pidstat, and beside a
 //! walk over all processes with the procfs crate.
+//!
+//! Of the recorder what its two samplers take: they do nothing but look, each on a thread of its own. What the whole daemon takes
+//! meanwhile, which also hears the kernel and keeps the window, stands beside it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,10 +13,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::process::{cpu, resident};
+use super::peers;
+use super::process::{cpu, cpu_of_threads, resident};
 use super::recorder::Recorder;
+use super::rounds::{self, Figures};
 use super::table::{Row, Target};
-use super::{peers, rounds};
 use crate::stage::Cgroup;
 use crate::timing::wait_for;
 
@@ -142,19 +146,43 @@ fn walk() -> Result<usize> {
     Ok(read.count())
 }
 
-/// Processor time, ms for each second, and resident memory, MiB.
-fn watch(looker: Looker) -> Result<(f64, f64)> {
-    let span = |pid: u32, each: &dyn Fn() -> Result<()>| -> Result<(f64, f64)> {
+/// The recorder's threads that look at the node and at its containers.
+const SAMPLERS: [&str; 2] = ["procfs", "cgroup"];
+
+/// What one takes.
+struct Taken {
+    /// Processor time of all of it, ms for each second.
+    time: f64,
+    /// Resident memory, MiB.
+    resident: f64,
+    /// Processor time of looking alone, likewise.
+    looking: f64,
+}
+
+fn watch(looker: Looker) -> Result<Taken> {
+    let span = |pid: u32, each: &dyn Fn() -> Result<()>| -> Result<Taken> {
+        let now = || -> Result<(f64, f64)> {
+            let time = cpu(pid)?;
+            let looking = match looker {
+                Looker::Recorder => cpu_of_threads(pid, &SAMPLERS)?,
+                _ => time,
+            };
+            Ok((time, looking))
+        };
         thread::sleep(WARM);
-        let before = cpu(pid)?;
+        let before = now()?;
         for _ in 0..TICKS {
             each()?;
             thread::sleep(Duration::from_secs(1));
         }
-        Ok((
-            (cpu(pid)? - before) * 1e3 / f64::from(TICKS),
-            resident(pid)?,
-        ))
+        let after = now()?;
+        // Less than is counted is still not nothing.
+        let each_second = |took: f64| (took * 1e3 / f64::from(TICKS)).max(0.01);
+        Ok(Taken {
+            time: each_second(after.0 - before.0),
+            resident: resident(pid)?,
+            looking: each_second(after.1 - before.1),
+        })
     };
     let nothing = || Ok(());
     match looker {
@@ -182,7 +210,15 @@ pub(super) fn rows(rounds: usize, victim: &Path) -> Result<Vec<Row>> {
     let mut rows = idle(rounds)?;
     for size in NODES {
         let _node = Node::of(victim, size)?;
-        let figures = rounds::play(rounds, &LOOKERS, |looker| Ok(watch(*looker)?.0.max(0.01)))?;
+        let mut whole = Figures::default();
+        let figures = rounds::play(rounds, &LOOKERS, |looker| {
+            let taken = watch(*looker)?;
+            if *looker == Looker::Recorder {
+                whole.add(taken.time);
+            }
+            Ok(taken.looking)
+        })?;
+        let whole = whole.median();
         let [ours, exporter, pidstat, walk] = [0, 1, 2, 3].map(|at: usize| figures[at].median());
         let (least, most) = figures[0].spread();
         let row = |peer, took: f64| Row {
@@ -191,7 +227,9 @@ pub(super) fn rows(rounds: usize, victim: &Path) -> Result<Vec<Row>> {
                 size.0 * size.1,
                 size.0
             ),
-            ours: format!("{ours:.2} ms of a processor ({least:.2}–{most:.2})"),
+            ours: format!(
+                "{ours:.2} ms of a processor ({least:.2}–{most:.2}); the whole daemon {whole:.2} ms"
+            ),
             peer,
             ratio: ours / took,
             target: Target::AtMost(0.2),
@@ -207,9 +245,9 @@ pub(super) fn rows(rounds: usize, victim: &Path) -> Result<Vec<Row>> {
 fn idle(rounds: usize) -> Result<Vec<Row>> {
     let mut memory = [f64::NAN; 2];
     let figures = rounds::play(rounds, &LOOKERS[..2], |looker| {
-        let (time, resident) = watch(*looker)?;
-        memory[usize::from(*looker == Looker::Exporter)] = resident;
-        Ok(time.max(0.01))
+        let taken = watch(*looker)?;
+        memory[usize::from(*looker == Looker::Exporter)] = taken.resident;
+        Ok(taken.time)
     })?;
     let [ours, exporter] = [0, 1].map(|at: usize| figures[at].median());
     let work = "at rest on an idle node";
