@@ -49,9 +49,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// An empty object stays empty: that is how the daemon knows that it has none.
 fn embed(object: &Path, embedded: &Path) -> io::Result<()> {
-    let object = fs::File::open(object)?;
-    fs::write(embedded, zstd::encode_all(object, LEVEL)?)
+    let object = fs::read(object)?;
+    let compressed = match object.is_empty() {
+        true => object,
+        false => zstd::encode_all(&*object, LEVEL)?,
+    };
+    fs::write(embedded, compressed)
 }
 
 /// Where `cargo xtask build-ebpf` puts the object for the machine this daemon is built for.

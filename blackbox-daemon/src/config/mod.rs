@@ -23,7 +23,7 @@ use crate::metrics;
 use crate::privileges;
 use crate::redact::Redactor;
 use crate::report::format::{Format, Options};
-use crate::sources::ebpf::load::Limits;
+use crate::sources::ebpf::limits::Limits;
 use crate::sources::kube;
 use crate::window;
 

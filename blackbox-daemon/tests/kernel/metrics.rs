@@ -10,7 +10,8 @@ use blackbox_daemon::metrics::Metrics;
 use blackbox_daemon::privileges::{self, Vow};
 use blackbox_daemon::report::NodeInfo;
 use blackbox_daemon::sources::cgroup::Hierarchies;
-use blackbox_daemon::sources::ebpf::load::{self, Limits};
+use blackbox_daemon::sources::ebpf::limits::Limits;
+use blackbox_daemon::sources::ebpf::load;
 
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 const RUNS: &str = "blackbox_bpf_program_run_total{program=\"";

@@ -4,7 +4,7 @@
 //! named with its reason and costs only itself.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aya::maps::{Array, HashMap as BpfHashMap, Map, MapData, PerCpuArray, ProgramArray};
 use aya::programs::links::PinnedLink;
@@ -13,13 +13,13 @@ use aya::programs::{ProgramError, ProgramFd};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use blackbox_common::daemon::Daemon;
-use blackbox_common::settings::{ERRNO_WORDS, Settings, VIA_MEMORY, VIA_UNIFIED};
 use blackbox_common::syscall::SyscallAccount;
 use blackbox_common::tail::TAIL_LEN;
 use blackbox_common::tally::Tally;
 
 use super::argument;
 use super::btf::{self, Btf};
+use super::limits::Limits;
 use super::offsets::{self, Hook};
 use super::pins::{self, Pins};
 use super::ring::Ring;
@@ -31,7 +31,7 @@ use super::wire::Plain;
 use super::words::Heard;
 use crate::clock;
 use crate::privileges::{Kept, Vow};
-use crate::sources::cgroup::{Hierarchies, Mode};
+use crate::sources::cgroup::Hierarchies;
 use crate::words::chain;
 
 /// The kernel object, built by `cargo xtask build-ebpf`, compressed; empty when the daemon was built without it.
@@ -64,29 +64,6 @@ pub enum Error {
     Thread(#[from] std::io::Error),
     #[error("no program could be attached; the first reason: {0}")]
     NoHook(String),
-}
-
-/// What the kernel side is told.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of the CRIT ring; a power of two, at least a page.
-    pub crit_ring: u32,
-    /// Bytes of the BULK ring; likewise.
-    pub bulk_ring: u32,
-    /// Failing system calls recorded per second and cgroup.
-    pub calls_per_second: u32,
-    /// As many may be recorded at once after a quiet time.
-    pub calls_burst: u32,
-    /// Errors that are neither recorded nor counted.
-    pub errno_ignored: Vec<u16>,
-    /// Whether last words are kept.
-    pub words: bool,
-    /// Containers of which every call may be kept at once; 0: of none.
-    pub tails: u32,
-    /// What the whole recorder may cost: a share of one processor, percent.
-    pub budget: u32,
-    /// A directory in a bpffs, where what outlives the daemon is pinned; `None`: nothing does.
-    pub bpffs: Option<PathBuf>,
 }
 
 /// Programs that run. Dropping it detaches them.
@@ -158,7 +135,7 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
     let mut hooks = offsets::hooks(&btf);
     // 20 MiB, and aya is about to take as much.
     drop(btf);
-    let settings = Plain(settings(limits, hierarchies));
+    let settings = Plain(limits.settings(hierarchies));
     let pins = pins(limits, &format!("{offsets:?} {settings:?} {limits:?}"));
     let paths = pins
         .iter()
@@ -276,32 +253,6 @@ pub fn load(limits: &Limits, hierarchies: &Hierarchies, vow: Vow) -> Result<Prog
             unable,
         ),
     })
-}
-
-fn settings(limits: &Limits, hierarchies: &Hierarchies) -> Settings {
-    let mut errno_ignored = [0; ERRNO_WORDS];
-    for errno in &limits.errno_ignored {
-        if let Some(word) = errno_ignored.get_mut(usize::from(*errno) / 64) {
-            *word |= 1 << (errno % 64);
-        }
-    }
-    let cost = 1_000_000_000 / u64::from(limits.calls_per_second.max(1));
-    Settings {
-        errno_ignored,
-        syscall_cost: cost,
-        syscall_burst: cost.saturating_mul(u64::from(limits.calls_burst.max(1))),
-        cgroup_via: match hierarchies.mode() {
-            Mode::Unified => VIA_UNIFIED,
-            Mode::Memory => VIA_MEMORY,
-        },
-        hierarchy: hierarchies.watched_hierarchy_id(),
-        nr_write: syscalls::Sysno::write.id() as u32,
-        nr_writev: syscalls::Sysno::writev.id() as u32,
-        words: u32::from(limits.words),
-        nr_getsockopt: syscalls::Sysno::getsockopt.id() as u32,
-        nr_exit_group: syscalls::Sysno::exit_group.id() as u32,
-        pad: 0,
-    }
 }
 
 /// Where what outlives this daemon is pinned. `None`: nowhere.

@@ -9,6 +9,7 @@ pub mod btf;
 mod counts;
 pub mod decode;
 pub mod governor;
+pub mod limits;
 pub mod load;
 pub mod offsets;
 pub mod orders;
